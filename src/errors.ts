@@ -1,0 +1,84 @@
+/**
+ * Everything that can go wrong outside of our own code, sorted by what the user can do about it.
+ * Anything else that is thrown is our bug, and ends with exit code 1.
+ */
+
+/** What every failure carries: what failed, where, and what to do. */
+export interface Failure {
+  /** Where it failed, as `offset`, `length`, `url`, `path` and the like, in the order to print. */
+  readonly where?: Readonly<Record<string, string | number>>
+  /** What the user can do, as a clause without a full stop. */
+  readonly advice?: string
+  readonly cause?: unknown
+}
+
+abstract class NetcowError extends Error {
+  abstract readonly exitCode: 2 | 3 | 4 | 5
+  readonly where: Readonly<Record<string, string | number>>
+  readonly advice: string | undefined
+
+  constructor(what: string, failure: Failure = {}) {
+    super(what, failure.cause === undefined ? undefined : { cause: failure.cause })
+    this.name = new.target.name
+    this.where = failure.where ?? {}
+    this.advice = failure.advice
+  }
+
+  /** The one line that a user sees: what, where, what to do. */
+  get line(): string {
+    const places = Object.entries(this.where).map(([name, value]) => `${name} ${value}`)
+    const where = places.length > 0 ? ` (${places.join(', ')})` : ''
+    const advice = this.advice === undefined ? '' : `; ${this.advice}`
+    return `${this.message}${where}${advice}`.replaceAll(/\s+/g, ' ')
+  }
+}
+export type { NetcowError }
+
+/** A word, option or combination that we do not know. */
+export class UsageError extends NetcowError {
+  readonly exitCode = 2
+}
+
+/** The source does not answer now and may later: unreachable, timeouts, 408, 429, 5xx, cut bodies. */
+export class SourceUnavailable extends NetcowError {
+  readonly exitCode = 3
+}
+
+/** The source will not give it, however often we ask: 401, 403, 404, 410, 416, no ranges. */
+export class SourceRefused extends NetcowError {
+  readonly exitCode = 3
+}
+
+/** The source answers with another version of the file than the one pinned at open. */
+export class SourceChanged extends NetcowError {
+  readonly exitCode = 3
+}
+
+/** The bytes of the image contradict its specification. */
+export class ImageInvalid extends NetcowError {
+  readonly exitCode = 4
+}
+
+/** The image may be sound, but uses something that netcow does not read, named in the message. */
+export class ImageUnsupported extends NetcowError {
+  readonly exitCode = 4
+}
+
+/** The kernel said no. */
+export class KernelRefused extends NetcowError {
+  readonly exitCode = 5
+}
+
+/** The other side of an NBD connection broke the protocol or said no. */
+export class PeerRefused extends NetcowError {
+  readonly exitCode = 5
+}
+
+/** A write found no room in a bounded store; nothing of it was kept. */
+export class StoreFull extends NetcowError {
+  readonly exitCode = 5
+}
+
+export function isNetcowError(error: unknown): error is NetcowError {
+  return error instanceof NetcowError
+}
