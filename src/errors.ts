@@ -42,6 +42,13 @@ export class UsageError extends NetcowError {
 /** The source does not answer now and may later: unreachable, timeouts, 408, 429, 5xx, cut bodies. */
 export class SourceUnavailable extends NetcowError {
   readonly exitCode = 3
+  /** How long the source asked us to stay away; 0 when it did not. */
+  readonly retryAfterMs: number
+
+  constructor(what: string, failure: Failure & { readonly retryAfterMs?: number } = {}) {
+    super(what, failure)
+    this.retryAfterMs = failure.retryAfterMs ?? 0
+  }
 }
 
 /** The source will not give it, however often we ask: 401, 403, 404, 410, 416, no ranges. */

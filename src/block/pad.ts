@@ -1,0 +1,27 @@
+import { type BlockSource, type Extent, assertRange } from './source.ts'
+
+/** Rounds the size up to whole sectors, as the kernel needs it; what is added reads as zeroes. */
+export class Pad implements BlockSource {
+  readonly size: number
+  readonly #base: BlockSource
+
+  constructor(base: BlockSource, sectorBytes: number) {
+    this.#base = base
+    this.size = Math.ceil(base.size / sectorBytes) * sectorBytes
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    assertRange(this.size, offset, target.length)
+    const held = Math.max(0, Math.min(target.length, this.#base.size - offset))
+    target.fill(0, held)
+    if (held > 0) await this.#base.read(target.subarray(0, held), offset)
+  }
+  async extent(offset: number, length: number): Promise<Extent> {
+    assertRange(this.size, offset, length)
+    if (offset >= this.#base.size) return { kind: 'hole', length, depth: 0 }
+    return this.#base.extent(offset, Math.min(length, this.#base.size - offset))
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#base[Symbol.asyncDispose]()
+  }
+}
