@@ -1,0 +1,115 @@
+import { type BlockDevice, type Extent, assertRange } from './source.ts'
+
+/**
+ * Serves changes at any byte offset over a device that wants whole sectors. A change that cuts a
+ * sector reads it, changes it and writes it back, alone: other changes wait, or the bytes around it
+ * would be put back as they were.
+ */
+export class Align implements BlockDevice {
+  readonly size: number
+  readonly #base: BlockDevice
+  readonly #sector: number
+  #sharing = new Set<Promise<unknown>>()
+  #alone: Promise<unknown> = Promise.resolve()
+
+  constructor(base: BlockDevice, sectorBytes: number) {
+    this.size = base.size
+    this.#base = base
+    this.#sector = sectorBytes
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    assertRange(this.size, offset, target.length)
+    if (this.#aligned(offset, target.length)) return this.#base.read(target, offset)
+    const { start, end } = this.#around(offset, target.length)
+    const whole = new Uint8Array(end - start)
+    await this.#base.read(whole, start)
+    target.set(whole.subarray(offset - start, offset - start + target.length))
+  }
+
+  async extent(offset: number, length: number): Promise<Extent> {
+    assertRange(this.size, offset, length)
+    const { start, end } = this.#around(offset, length)
+    const extent = await this.#base.extent(start, end - start)
+    return { ...extent, length: Math.min(start + extent.length - offset, length) }
+  }
+
+  write(data: Uint8Array, offset: number): Promise<void> {
+    assertRange(this.size, offset, data.length)
+    if (this.#aligned(offset, data.length)) return this.#share(() => this.#base.write(data, offset))
+    return this.#takeAlone(() => this.#splice(data, offset))
+  }
+
+  zero(offset: number, length: number): Promise<void> {
+    assertRange(this.size, offset, length)
+    if (this.#aligned(offset, length)) return this.#share(() => this.#base.zero(offset, length))
+    const { start, end } = this.#within(offset, length)
+    return this.#takeAlone(async () => {
+      if (start >= end) return this.#splice(new Uint8Array(length), offset)
+      await this.#base.zero(start, end - start)
+      if (start > offset) await this.#splice(new Uint8Array(start - offset), offset)
+      const rest = offset + length - end
+      if (rest > 0) await this.#splice(new Uint8Array(rest), end)
+    })
+  }
+
+  /** Sectors that the range cuts are kept: a discard is a hint. */
+  async discard(offset: number, length: number): Promise<void> {
+    assertRange(this.size, offset, length)
+    const { start, end } = this.#within(offset, length)
+    if (start < end) await this.#share(() => this.#base.discard(start, end - start))
+  }
+
+  flush(): Promise<void> {
+    return this.#base.flush()
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#base[Symbol.asyncDispose]()
+  }
+
+  #aligned(offset: number, length: number): boolean {
+    return offset % this.#sector === 0 && length % this.#sector === 0
+  }
+  /** The whole sectors that the range touches. */
+  #around(offset: number, length: number): { start: number; end: number } {
+    const end = Math.ceil((offset + length) / this.#sector) * this.#sector
+    return { start: offset - (offset % this.#sector), end }
+  }
+  /** The whole sectors that the range covers; none when `start >= end`. */
+  #within(offset: number, length: number): { start: number; end: number } {
+    const end = offset + length
+    return {
+      start: Math.ceil(offset / this.#sector) * this.#sector,
+      end: end - (end % this.#sector),
+    }
+  }
+
+  async #splice(data: Uint8Array, offset: number): Promise<void> {
+    const { start, end } = this.#around(offset, data.length)
+    const whole = new Uint8Array(end - start)
+    await this.#base.read(whole, start)
+    whole.set(data, offset - start)
+    await this.#base.write(whole, start)
+  }
+
+  async #share(change: () => Promise<void>): Promise<void> {
+    await this.#alone
+    const changing = change()
+    this.#sharing.add(changing)
+    try {
+      await changing
+    } finally {
+      this.#sharing.delete(changing)
+    }
+  }
+
+  async #takeAlone(change: () => Promise<void>): Promise<void> {
+    const before = this.#alone
+    const turn = before.then(async () => {
+      await Promise.allSettled(this.#sharing)
+      await change()
+    })
+    this.#alone = turn.catch(() => {})
+    await turn
+  }
+}
