@@ -2,6 +2,7 @@ import type { BlockSource } from '../block/source.ts'
 
 /**
  * A format says where bytes are; `Image` (image.ts) holds the one loop that reads them.
+ * Each driver is a folder that exports one `Format`, and one line in registry.ts.
  */
 
 /** Where a run of guest bytes lies. Every run is at least one byte long. */
@@ -13,7 +14,39 @@ export type Mapping =
       readonly source: BlockSource
       readonly offset: number
     }
+  /** The bytes must be computed first: they stand at `offset` of what `unpack` returns. */
+  | {
+      readonly kind: 'packed'
+      readonly length: number
+      readonly offset: number
+      unpack(): Uint8Array | Promise<Uint8Array>
+    }
   /** The format says: zeroes. */
   | { readonly kind: 'zero'; readonly length: number }
-  /** Nobody in the chain holds it; reads as zeroes. */
+  /** This layer does not hold them; the one below shows through, or zeroes where there is none. */
   | { readonly kind: 'hole'; readonly length: number }
+
+/** Where the bytes of one open image are. */
+export interface Layout {
+  /** The virtual size in bytes; it may be no multiple of anything. */
+  readonly size: number
+  /**
+   * Describes the run that begins at `offset`, at most `length` bytes of it. The answer comes at
+   * once when the tables it needs are in memory: a promise per read is what makes servers slow.
+   * Throws or rejects with `ImageInvalid` where the tables contradict the specification.
+   */
+  locate(offset: number, length: number): Mapping | Promise<Mapping>
+}
+
+/** What a driver gives back from `open`. */
+export interface OpenFormat {
+  readonly layout: Layout
+  /** Everything the image reads from, in the order to dispose of; the image takes it over. */
+  readonly sources: readonly AsyncDisposable[]
+  /** The image that shows through the holes. */
+  readonly below?: BlockSource
+}
+
+export interface Format<Options> {
+  open(source: BlockSource, options: Options): Promise<OpenFormat>
+}

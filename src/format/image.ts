@@ -1,0 +1,119 @@
+import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import { Flight } from './flight.ts'
+import type { Layout, Mapping, OpenFormat } from './format.ts'
+
+/**
+ * How many runs of one read are under way at once. It bounds what a single large read of a
+ * fragmented or compressed image holds in memory; 16 keeps every core and connection busy.
+ */
+const RUNS_AT_ONCE = 16
+const DONE = Promise.resolve()
+
+/** Reads the bytes that a format locates. The only loop of its kind. */
+export class Image implements BlockSource {
+  readonly size: number
+  readonly #layout: Layout
+  readonly #below: BlockSource | undefined
+  readonly #sources: readonly AsyncDisposable[]
+
+  constructor({ layout, below, sources }: OpenFormat) {
+    this.size = layout.size
+    this.#layout = layout
+    this.#below = below
+    this.#sources = sources
+  }
+
+  /** Not `async`: a read that one cached table answers costs no promise of its own. */
+  read(target: Uint8Array, offset: number): Promise<void> {
+    try {
+      assertRange(this.size, offset, target.length)
+      const mapping = this.#layout.locate(offset, target.length)
+      if (mapping instanceof Promise || mapping.length < target.length)
+        return this.#readRuns(target, offset, mapping)
+      return this.#fill(target, offset, mapping)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  /** Neighbouring runs of one kind are one extent, as far as the tables in memory tell. */
+  async extent(offset: number, length: number): Promise<Extent> {
+    assertRange(this.size, offset, length)
+    const first = await this.#layout.locate(offset, length)
+    if (first.kind === 'hole') return this.#extentBelow(offset, first.length)
+    const kind = first.kind === 'zero' ? 'zero' : 'data'
+    let total = first.length
+    while (total < length) {
+      const next = this.#layout.locate(offset + total, length - total)
+      if (next instanceof Promise) break
+      if (next.kind === 'hole' || (next.kind === 'zero') !== (kind === 'zero')) break
+      total += next.length
+    }
+    return { kind, length: total, depth: 1 }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await using stack = new AsyncDisposableStack()
+    for (const source of this.#sources.toReversed()) stack.use(source)
+    if (this.#below) stack.use(this.#below)
+  }
+
+  async #readRuns(
+    target: Uint8Array,
+    offset: number,
+    first: Mapping | Promise<Mapping>,
+  ): Promise<void> {
+    const flight = new Flight(RUNS_AT_ONCE)
+    try {
+      let next = first
+      for (let at = 0; at < target.length && !flight.failed;) {
+        const mapping = next instanceof Promise ? await next : next
+        const filled = this.#fill(target.subarray(at, at + mapping.length), offset + at, mapping)
+        if (filled !== DONE) await flight.add(filled)
+        at += mapping.length
+        if (at < target.length) next = this.#layout.locate(offset + at, target.length - at)
+      }
+    } catch (error) {
+      flight.fail(error)
+    }
+    await flight.land()
+  }
+
+  #fill(target: Uint8Array, offset: number, mapping: Mapping): Promise<void> {
+    switch (mapping.kind) {
+      case 'data':
+        return mapping.source.read(target, mapping.offset)
+      case 'packed': {
+        const unit = mapping.unpack()
+        if (unit instanceof Promise)
+          return unit.then((bytes) => copy(target, bytes, mapping.offset))
+        copy(target, unit, mapping.offset)
+        return DONE
+      }
+      case 'zero':
+        target.fill(0)
+        return DONE
+      case 'hole':
+        return this.#readBelow(target, offset)
+    }
+  }
+
+  #readBelow(target: Uint8Array, offset: number): Promise<void> {
+    const held = Math.min(Math.max(0, (this.#below?.size ?? 0) - offset), target.length)
+    target.fill(0, held)
+    if (held === 0 || !this.#below) return DONE
+    return this.#below.read(target.subarray(0, held), offset)
+  }
+
+  /** What lies past the end of a shorter layer below reads as zeroes, and nobody holds it. */
+  async #extentBelow(offset: number, length: number): Promise<Extent> {
+    const held = Math.min((this.#below?.size ?? 0) - offset, length)
+    if (held <= 0 || !this.#below) return { kind: 'hole', length, depth: 0 }
+    const extent = await this.#below.extent(offset, held)
+    return extent.depth === 0 ? extent : { ...extent, depth: extent.depth + 1 }
+  }
+}
+
+function copy(target: Uint8Array, unit: Uint8Array, offset: number): void {
+  target.set(unit.subarray(offset, offset + target.length))
+}

@@ -1,0 +1,89 @@
+import { ImageInvalid } from '../../errors.ts'
+import { type ClusterKind, clusterKind, compressedRange, hostOffset } from './descriptor.ts'
+import type { Geometry } from './geometry.ts'
+
+/** What the L2 entries from a guest offset on say: the longest run of one kind, in one piece. */
+export type Run =
+  /** The bytes stand at `host`. */
+  | { readonly kind: 'standard'; readonly length: number; readonly host: number }
+  | { readonly kind: 'zero' | 'unallocated'; readonly length: number }
+  /** The bytes stand at `within` of the cluster that `packedLength` bytes at `host` unpack to. */
+  | {
+      readonly kind: 'compressed'
+      readonly length: number
+      readonly host: number
+      readonly packedLength: number
+      readonly within: number
+    }
+
+/** Reads the entries of a slice of an L2 table. */
+export interface Entries {
+  run(slice: DataView, offset: number, length: number): Run
+}
+
+/** Entries without subclusters. QCOW2 specification, section "Cluster mapping". */
+export class Clusters implements Entries {
+  readonly #geometry: Geometry
+  readonly #version: number
+  readonly #dataFile: boolean
+
+  constructor(geometry: Geometry, version: number, dataFile: boolean) {
+    this.#geometry = geometry
+    this.#version = version
+    this.#dataFile = dataFile
+  }
+
+  run(slice: DataView, offset: number, length: number): Run {
+    const { clusterBytes, clusterBits, sliceReach } = this.#geometry
+    const at = Math.floor((offset % sliceReach) / clusterBytes) * 8
+    const upper = slice.getUint32(at)
+    const lower = slice.getUint32(at + 4)
+    const within = offset % clusterBytes
+    const kind = clusterKind(upper, lower, this.#dataFile)
+    this.#check(kind, upper, lower, offset)
+    if (kind === 'compressed') {
+      const packed = compressedRange(upper, lower, clusterBits)
+      return {
+        kind,
+        length: Math.min(length, clusterBytes - within),
+        host: packed.offset,
+        packedLength: packed.length,
+        within,
+      }
+    }
+    const first = hostOffset(upper, lower)
+    const wanted = within + length
+    let reach = clusterBytes
+    for (let next = at + 8; reach < wanted && next < slice.byteLength; next += 8) {
+      if (!this.#continues(slice, next, kind, first + reach)) break
+      reach += clusterBytes
+    }
+    const held = Math.min(length, reach - within)
+    return kind === 'standard'
+      ? { kind, length: held, host: first + within }
+      : { kind, length: held }
+  }
+
+  #continues(slice: DataView, at: number, kind: ClusterKind, host: number): boolean {
+    const upper = slice.getUint32(at)
+    const lower = slice.getUint32(at + 4)
+    if (clusterKind(upper, lower, this.#dataFile) !== kind) return false
+    if (kind === 'standard') return hostOffset(upper, lower) === host
+    return (lower & 0xffff_fe00 & (this.#geometry.clusterBytes - 1)) === 0
+  }
+
+  #check(kind: ClusterKind, upper: number, lower: number, offset: number): void {
+    if (kind === 'compressed') {
+      if (this.#dataFile) fail('a compressed cluster with an external data file', offset)
+      return
+    }
+    if (kind === 'zero' && this.#version < 3) fail('a zero cluster in a version 2 image', offset)
+    if ((lower & 0xffff_fe00 & (this.#geometry.clusterBytes - 1)) !== 0)
+      fail('a cluster does not begin at a multiple of its size', offset, hostOffset(upper, lower))
+  }
+}
+
+export function fail(what: string, guest: number, host?: number): never {
+  const where = host === undefined ? { guest } : { guest, offset: host }
+  throw new ImageInvalid(`the L2 table is wrong: ${what}`, { where })
+}

@@ -1,0 +1,89 @@
+import { ByteCache } from '../../block/byte-cache.ts'
+import type { BlockSource } from '../../block/source.ts'
+import { ImageInvalid } from '../../errors.ts'
+import { readClamped } from '../clamped.ts'
+
+import { hostOffset } from './descriptor.ts'
+import type { Geometry } from './geometry.ts'
+
+/** Where an L1 table lies: the active one, or a snapshot's. */
+export interface L1Place {
+  readonly offset: number
+  /** Number of entries. */
+  readonly count: number
+}
+
+/** The L1 table, whole in memory, and the L2 tables it points to, in slices, remembered. */
+export class Tables {
+  readonly #source: BlockSource
+  readonly #geometry: Geometry
+  readonly #l1: DataView
+  readonly #slices: ByteCache<DataView>
+
+  private constructor(source: BlockSource, geometry: Geometry, l1: Uint8Array, tableBytes: number) {
+    this.#source = source
+    this.#geometry = geometry
+    this.#l1 = viewOf(l1)
+    this.#slices = new ByteCache(tableBytes)
+  }
+
+  /** Reads the part of the L1 table that describes `size` bytes and lies in the source. */
+  static async open(
+    source: BlockSource,
+    geometry: Geometry,
+    place: L1Place,
+    size: number,
+    tableBytes: number,
+  ): Promise<Tables> {
+    const needed = Math.min(place.count, Math.ceil(size / geometry.tableReach))
+    const held = Math.min(needed, Math.ceil(Math.max(0, source.size - place.offset) / 8))
+    const l1 = await readClamped(source, place.offset, held * 8)
+    return new Tables(source, geometry, l1, tableBytes)
+  }
+
+  /** The slice that describes the guest offset; `undefined` where nothing there is allocated. */
+  slice(offset: number): DataView | undefined | Promise<DataView> {
+    const place = this.#place(offset)
+    return place === 0 ? undefined : this.#slices.getOrMake(place, () => this.#read(place))
+  }
+
+  /** How many bytes from `offset`, at most `length`, no slice describes. */
+  undescribed(offset: number, length: number): number {
+    const { tableReach, sliceReach } = this.#geometry
+    const end = offset + length
+    let at = offset
+    while (at < end && this.#place(at) === 0) {
+      const reach = this.#table(Math.floor(at / tableReach)) === 0 ? tableReach : sliceReach
+      at = (Math.floor(at / reach) + 1) * reach
+    }
+    return Math.min(at, end) - offset
+  }
+
+  /** Where the slice lies; 0 if there is none, or if it lies past the end, where all is zeroes. */
+  #place(offset: number): number {
+    const { tableReach, sliceReach, sliceBytes } = this.#geometry
+    const table = this.#table(Math.floor(offset / tableReach))
+    if (table === 0) return 0
+    const place = table + Math.floor((offset % tableReach) / sliceReach) * sliceBytes
+    return place < this.#source.size ? place : 0
+  }
+
+  #table(index: number): number {
+    const at = index * 8
+    if (at >= this.#l1.byteLength) return 0
+    const lower = this.#l1.getUint32(at + 4)
+    const table = hostOffset(this.#l1.getUint32(at), lower)
+    if ((lower & 0xffff_fe00 & (this.#geometry.clusterBytes - 1)) !== 0)
+      throw new ImageInvalid('an L2 table does not begin at a cluster', {
+        where: { offset: table, l1_index: index },
+      })
+    return table
+  }
+
+  readonly #read = async (place: number): Promise<DataView> =>
+    viewOf(await readClamped(this.#source, place, this.#geometry.sliceBytes))
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}

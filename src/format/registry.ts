@@ -1,0 +1,27 @@
+import type { BlockSource } from '../block/source.ts'
+import type { Format } from './format.ts'
+import { Image } from './image.ts'
+import { type Qcow2Options, qcow2 } from './qcow2/qcow2.ts'
+import { type RawOptions, raw } from './raw/raw.ts'
+
+type Options = Qcow2Options & RawOptions
+
+/** Every format that netcow reads. To add one, add its folder and a line here. */
+const FORMATS = { qcow2, raw } satisfies Record<string, Format<Options>>
+
+export type FormatName = keyof typeof FORMATS
+export const FORMAT_NAMES: readonly string[] = Object.keys(FORMATS)
+
+export interface FormatOptions extends Options {
+  /** Never guessed: a guest who writes another format's header into a raw disk gains nothing. */
+  readonly format?: FormatName
+}
+
+/**
+ * Opens the image in `source` as a block source of its virtual size, as it is in the header: an
+ * outer layer rounds it up. Disposing of it disposes of `source`, which stays the caller's if
+ * this throws. `ImageInvalid` and `ImageUnsupported` name byte offsets within the source.
+ */
+export async function openImage(source: BlockSource, options: FormatOptions): Promise<BlockSource> {
+  return new Image(await FORMATS[options.format ?? 'qcow2'].open(source, options))
+}

@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict'
+import { type BlockSource, extents } from '../../src/block/source.ts'
+import type { QemuExtent } from '../fixtures/qemu-img.ts'
+
+/** Bytes that look like a disk: text that compresses, noise that does not, and gaps. */
+export function content(bytes: number, seed = 1): Uint8Array {
+  const disk = new Uint8Array(bytes)
+  let state = seed >>> 0 || 1
+  const random = () => {
+    state ^= state << 13
+    state ^= state >>> 17
+    state ^= state << 5
+    return state >>> 0
+  }
+  for (let at = 0; at < bytes;) {
+    const end = Math.min(bytes, at + 512 * (1 + (random() % 200)))
+    const kind = random() % 4
+    if (kind === 1) for (let i = at; i < end; i++) disk[i] = 97 + ((i * 7 + (i >> 5)) % 26)
+    if (kind >= 2)
+      for (let i = at; i < end; i++) disk[i] = kind === 2 ? random() : 65 + (random() % 4)
+    at = end
+  }
+  return disk
+}
+
+export async function readAll(source: BlockSource): Promise<Uint8Array> {
+  const target = new Uint8Array(source.size)
+  if (target.length > 0) await source.read(target, 0)
+  return target
+}
+
+/** Reads at odd places and in odd lengths, and compares with the whole. */
+export async function readsLike(source: BlockSource, disk: Uint8Array): Promise<void> {
+  assert.equal(source.size, disk.length)
+  assert.ok(Buffer.compare(await readAll(source), disk) === 0, 'the whole disk')
+  const step = Math.max(1, Math.floor(disk.length / 37))
+  for (let at = 0; at < disk.length; at += step) {
+    const length = Math.min(disk.length - at, 1 + ((at * 13) % 9973))
+    const target = new Uint8Array(length)
+    await source.read(target, at)
+    assert.ok(Buffer.compare(target, disk.subarray(at, at + length)) === 0, `${length} at ${at}`)
+  }
+}
+
+type Kind = { readonly kind: string; readonly depth: number; readonly end: number }
+
+function merged(kinds: Iterable<Kind>): Kind[] {
+  const list: Kind[] = []
+  for (const next of kinds) {
+    const last = list.at(-1)
+    if (last && last.kind === next.kind && last.depth === next.depth) list.pop()
+    list.push(next)
+  }
+  return list
+}
+
+/** What a source says of itself, neighbours of one kind in one. */
+export async function extentsOf(source: BlockSource): Promise<Kind[]> {
+  const list: Kind[] = []
+  for await (const { kind, depth, offset, length } of extents(source))
+    list.push({ kind, depth, end: offset + length })
+  return merged(list)
+}
+
+/**
+ * The same in QEMU's words: `data` that QEMU also calls zero lies in holes of the file itself,
+ * which a web server does not show.
+ */
+export function extentsOfQemu(map: readonly QemuExtent[]): Kind[] {
+  return merged(
+    map.map(({ start, length, depth, present, data }) => ({
+      kind: data ? 'data' : present ? 'zero' : 'hole',
+      depth: present ? depth + 1 : 0,
+      end: start + length,
+    })),
+  )
+}

@@ -1,0 +1,71 @@
+import { writeFile } from 'node:fs/promises'
+import t from 'tap'
+import { openImage } from '../../../src/format/registry.ts'
+import { Qemu } from '../../fixtures/qemu-img.ts'
+import { BytesSource } from '../bytes-source.ts'
+import { content } from '../content.ts'
+
+const CLUSTERS = 32
+const CLUSTER_BYTES = 65536
+const disk = content(CLUSTERS * CLUSTER_BYTES, 5)
+const qemu = await Qemu.open()
+t.teardown(() => qemu[Symbol.asyncDispose]())
+await writeFile(qemu.path('disk'), disk)
+await qemu.convert('disk', 'packed', ['-c', '-f', 'raw', '-O', 'qcow2'])
+const packed = await qemu.bytes('packed')
+
+t.test('opening costs two reads: the header, and the L1 table', async (t) => {
+  const source = new BytesSource(packed)
+  await using image = await openImage(source, {})
+  t.equal(source.reads, 2)
+  await image.read(new Uint8Array(512), 0)
+  t.equal(source.reads, 4, 'one for the L2 table, one for the cluster')
+})
+
+t.test('a hot cluster is read and decompressed once, however many ask for it', async (t) => {
+  const source = new BytesSource(packed)
+  await using image = await openImage(source, {})
+  const targets = Array.from({ length: 50 }, () => new Uint8Array(4096))
+  await Promise.all(targets.map((target, i) => image.read(target, (i % 16) * 4096)))
+  t.equal(source.reads, 4)
+  for (const [i, target] of targets.entries())
+    t.equal(Buffer.compare(target, disk.subarray((i % 16) * 4096, (i % 16) * 4096 + 4096)), 0)
+})
+
+t.test('a limit below one cluster keeps one', async (t) => {
+  const source = new BytesSource(packed)
+  await using image = await openImage(source, { decodedBytes: 0, tableBytes: 0 })
+  for (let i = 0; i < 8; i++) await image.read(new Uint8Array(4096), i * 4096)
+  t.equal(source.reads, 4)
+})
+
+t.test('a failed read is not remembered', async (t) => {
+  const source = new BytesSource(packed)
+  await using image = await openImage(source, {})
+  const read = source.read.bind(source)
+  source.read = () => Promise.reject(new Error('the cable'))
+  await t.rejects(image.read(new Uint8Array(3 * CLUSTER_BYTES), 0), { message: 'the cable' })
+  source.read = read
+  const target = new Uint8Array(disk.length)
+  await image.read(target, 0)
+  t.equal(Buffer.compare(target, disk), 0)
+})
+
+t.test('contiguous clusters are one read', async (t) => {
+  await qemu.convert('disk', 'plain', ['-f', 'raw', '-O', 'qcow2', '-S', '0'])
+  const source = new BytesSource(await qemu.bytes('plain'))
+  await using image = await openImage(source, {})
+  const target = new Uint8Array(disk.length)
+  await image.read(target, 0)
+  t.equal(source.reads, 4)
+  t.equal(Buffer.compare(target, disk), 0)
+})
+
+t.test('disposing of the image disposes of its source', async (t) => {
+  const source = new BytesSource(packed)
+  {
+    await using image = await openImage(source, {})
+    t.equal(image.size, disk.length)
+  }
+  t.ok(source.disposed)
+})

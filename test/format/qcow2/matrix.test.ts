@@ -1,0 +1,74 @@
+import { writeFile } from 'node:fs/promises'
+import t from 'tap'
+
+import { openImage } from '../../../src/format/registry.ts'
+import { conforms } from '../../fixtures/conformance.ts'
+import { Qemu } from '../../fixtures/qemu-img.ts'
+import { BytesSource } from '../bytes-source.ts'
+import { content, extentsOf, extentsOfQemu, readsLike } from '../content.ts'
+
+const DISK_BYTES = 3 * 2 ** 20 + 512 * 3
+const CLUSTER_BYTES = [512, 4096, 65536, 2 ** 21]
+const COMPAT = ['0.10', '1.1']
+const KINDS = {
+  plain: { with: {}, flags: [] },
+  zlib: { with: {}, flags: ['-c'] },
+  zstd: { with: { compression_type: 'zstd' }, flags: ['-c'] },
+}
+
+const qemu = await Qemu.open()
+t.teardown(() => qemu[Symbol.asyncDispose]())
+await writeFile(qemu.path('disk'), content(DISK_BYTES))
+
+/** Plain, zero with and without an offset, discarded and compressed clusters side by side. */
+async function mix(name: string, clusterBytes: number, zeroes: boolean): Promise<void> {
+  const at = (cluster: number) => `${cluster * clusterBytes} ${clusterBytes}`
+  const commands = [`write -P 1 ${at(0)}`, `write -P 2 ${at(1)}`, `write -P 3 ${at(3)}`]
+  commands.push(`write -c -P 4 ${at(4)}`, `write -c -P 5 ${at(5)}`, `discard ${at(1)}`)
+  if (zeroes) commands.push(`write -z ${at(3)}`, `write -z -u ${at(0)}`, `write -z ${at(7)}`)
+  await qemu.io(name, commands, ['-f', 'qcow2', '-d', 'unmap'])
+}
+
+async function agrees(name: string): Promise<void> {
+  await using image = await openImage(new BytesSource(await qemu.bytes(name)), {})
+  await readsLike(image, await qemu.disk(name))
+  const ours = await extentsOf(image)
+  const theirs = extentsOfQemu(await qemu.map(name))
+  t.strictSame(ours, theirs, `${name}: extents`)
+}
+
+for (const compat of COMPAT)
+  for (const clusterBytes of CLUSTER_BYTES)
+    for (const [kind, options] of Object.entries(KINDS)) {
+      if (kind === 'zstd' && compat === '0.10') continue
+      const name = `${kind}-${compat}-${clusterBytes}`
+      t.test(name, async (t) => {
+        const words = Object.entries({ compat, cluster_size: clusterBytes, ...options.with })
+        const list = words.map(([key, value]) => `${key}=${value}`).join(',')
+        await qemu.convert('disk', name, [...options.flags, '-f', 'raw', '-O', 'qcow2', '-o', list])
+        await agrees(name)
+        t.pass('bytes and extents')
+      })
+    }
+
+for (const compat of COMPAT)
+  for (const clusterBytes of CLUSTER_BYTES)
+    t.test(`mixed-${compat}-${clusterBytes}`, async (t) => {
+      const name = `mixed-${compat}-${clusterBytes}`
+      const size = clusterBytes * 9 + 512
+      await qemu.create(name, { size, with: { compat, cluster_size: clusterBytes } })
+      await mix(name, clusterBytes, compat === '1.1')
+      await agrees(name)
+      t.pass('bytes and extents')
+    })
+
+for (const [kind, options] of Object.entries(KINDS)) {
+  const name = `${kind}-conforms`
+  const list = Object.entries({ cluster_size: 4096, ...options.with })
+  const words = list.map(([key, value]) => `${key}=${value}`).join(',')
+  await qemu.convert('disk', name, [...options.flags, '-f', 'raw', '-O', 'qcow2', '-o', words])
+  const image = await qemu.bytes(name)
+  conforms(t, `qcow2 ${kind}`, await qemu.bytes('disk'), () =>
+    openImage(new BytesSource(image), {}),
+  )
+}
