@@ -68,7 +68,7 @@ for (const [kind, options] of Object.entries(KINDS)) {
   const words = list.map(([key, value]) => `${key}=${value}`).join(',')
   await qemu.convert('disk', name, [...options.flags, '-f', 'raw', '-O', 'qcow2', '-o', words])
   const image = await qemu.bytes(name)
-  conforms(t, `qcow2 ${kind}`, await qemu.bytes('disk'), () =>
+  conforms(t, `qcow2 ${kind}`, new Uint8Array(await qemu.bytes('disk')), () =>
     openImage(new BytesSource(image), {}),
   )
 }
