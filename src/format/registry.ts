@@ -2,9 +2,9 @@ import type { BlockSource } from '../block/source.ts'
 import type { Format } from './format.ts'
 import { Image } from './image.ts'
 import { type Qcow2Options, qcow2 } from './qcow2/qcow2.ts'
-import { type RawOptions, raw } from './raw/raw.ts'
+import { raw } from './raw/raw.ts'
 
-type Options = Qcow2Options & RawOptions
+type Options = Qcow2Options
 
 /** Every format that netcow reads. To add one, add its folder and a line here. */
 const FORMATS = { qcow2, raw } satisfies Record<string, Format<Options>>
@@ -24,4 +24,8 @@ export interface FormatOptions extends Options {
  */
 export async function openImage(source: BlockSource, options: FormatOptions): Promise<BlockSource> {
   return new Image(await FORMATS[options.format ?? 'qcow2'].open(source, options))
+}
+
+export function isFormatName(text: string): text is FormatName {
+  return Object.hasOwn(FORMATS, text)
 }
