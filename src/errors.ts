@@ -14,19 +14,29 @@ export interface Failure {
 
 abstract class NetcowError extends Error {
   abstract readonly exitCode: 2 | 3 | 4 | 5
-  readonly where: Readonly<Record<string, string | number>>
   readonly advice: string | undefined
+  #where: Readonly<Record<string, string | number>>
 
   constructor(what: string, failure: Failure = {}) {
     super(what, failure.cause === undefined ? undefined : { cause: failure.cause })
     this.name = new.target.name
-    this.where = failure.where ?? {}
+    this.#where = failure.where ?? {}
     this.advice = failure.advice
+  }
+
+  get where(): Readonly<Record<string, string | number>> {
+    return this.#where
+  }
+
+  /** Adds what only the layers above know, such as the URL of the file that an offset lies in. */
+  within(places: Readonly<Record<string, string | number>>): this {
+    this.#where = { ...places, ...this.#where }
+    return this
   }
 
   /** The one line that a user sees: what, where, what to do. */
   get line(): string {
-    const places = Object.entries(this.where).map(([name, value]) => `${name} ${value}`)
+    const places = Object.entries(this.#where).map(([name, value]) => `${name} ${value}`)
     const where = places.length > 0 ? ` (${places.join(', ')})` : ''
     const advice = this.advice === undefined ? '' : `; ${this.advice}`
     return `${this.message}${where}${advice}`.replaceAll(/\s+/g, ' ')

@@ -8,19 +8,19 @@ const LONGEST_PAUSE_MS = 15_000
 const REPEAT_LINE_MS = 10_000
 
 export interface RetryPolicy {
+  /** Whether this failure passes by itself, so that trying again makes sense. */
+  passes(error: unknown): error is NetcowError
   /** Gives up and throws after this long, counted from the first failure; Infinity never. */
   readonly timeoutMs: number
   /** Takes one line for the user when waiting begins, while it lasts, and when it is over. */
   readonly report: (line: string) => void
-  /** Ends the waiting when whoever asked is gone. */
-  readonly signal?: AbortSignal
 }
 
-/** Repeats `attempt` while it fails with an error that `passes` by itself. */
+/** Repeats `attempt` while it fails with an error that passes by itself; `signal` ends a pause. */
 export async function retrying<T>(
   attempt: () => Promise<T>,
-  passes: (error: unknown) => error is NetcowError,
   policy: RetryPolicy,
+  signal?: AbortSignal,
 ): Promise<T> {
   let since: number | undefined
   let reportedAt = -Infinity
@@ -30,7 +30,7 @@ export async function retrying<T>(
       if (since !== undefined) policy.report(`the source answers again after ${waited(since)}`)
       return value
     } catch (error) {
-      if (!passes(error)) throw error
+      if (!policy.passes(error)) throw error
       const now = performance.now()
       since ??= now
       const pause = pauseMs(tries, error)
@@ -39,7 +39,7 @@ export async function retrying<T>(
         reportedAt = now
         policy.report(`waiting for the source, ${waited(since)}, ${tries} tries: ${error.line}`)
       }
-      await sleep(pause, undefined, policy.signal === undefined ? {} : { signal: policy.signal })
+      await sleep(pause, undefined, signal === undefined ? {} : { signal })
     }
   }
 }
@@ -55,20 +55,33 @@ function waited(since: number): string {
   return `${Math.round((performance.now() - since) / 1000)} s`
 }
 
-/** What passes by itself while an image is opened: the source is away, not unwilling. */
-export function isAway(error: unknown): error is SourceUnavailable {
-  return error instanceof SourceUnavailable
-}
+/**
+ * While an image is being opened only a source that is away is waited for, and not longer than the
+ * user said. Once the image is in use, everything of the source is waited out, for ever.
+ */
+export class Patience implements RetryPolicy {
+  readonly report: (line: string) => void
+  readonly #openMs: number
+  #inUse = false
 
-/** What is waited out once the image is in use: everything of the source. */
-export function isOfSource(
-  error: unknown,
-): error is SourceUnavailable | SourceRefused | SourceChanged {
-  return (
-    error instanceof SourceUnavailable ||
-    error instanceof SourceRefused ||
-    error instanceof SourceChanged
-  )
+  constructor(openMs: number, report: (line: string) => void) {
+    this.#openMs = openMs
+    this.report = report
+  }
+
+  get timeoutMs(): number {
+    return this.#inUse ? Infinity : this.#openMs
+  }
+
+  passes(error: unknown): error is NetcowError {
+    if (error instanceof SourceUnavailable) return true
+    return this.#inUse && (error instanceof SourceRefused || error instanceof SourceChanged)
+  }
+
+  /** From now on someone depends on the image. */
+  useBegins(): void {
+    this.#inUse = true
+  }
 }
 
 /** Waits out every failure of a source in use, so that a root disk never sees one. */
@@ -79,14 +92,14 @@ export class RetrySource implements BlockSource {
 
   constructor(base: BlockSource, policy: RetryPolicy) {
     this.#base = base
-    this.#policy = { ...policy, signal: this.#closing.signal }
+    this.#policy = policy
   }
 
   get size(): number {
     return this.#base.size
   }
   read(target: Uint8Array, offset: number): Promise<void> {
-    return retrying(() => this.#base.read(target, offset), isOfSource, this.#policy)
+    return retrying(() => this.#base.read(target, offset), this.#policy, this.#closing.signal)
   }
   extent(offset: number, length: number): Promise<Extent> {
     return this.#base.extent(offset, length)

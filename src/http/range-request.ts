@@ -1,6 +1,6 @@
 import { Agent, type Dispatcher } from 'undici'
 import { SourceUnavailable } from '../errors.ts'
-import { type Headers, contentRange, errorOfStatus, isRedirect } from './response.ts'
+import { type Headers, contentRange, errorOfStatus, isRedirect, shown } from './response.ts'
 
 /** What a 206 brought; the bytes are in the target that was given. */
 export interface RangeAnswer {
@@ -29,7 +29,7 @@ export function requestRange(
   check: (answer: RangeAnswer) => void,
 ): Promise<RangeAnswer | Redirect> {
   const { promise, resolve, reject } = Promise.withResolvers<RangeAnswer | Redirect>()
-  const receiver = new Receiver(url.href, target, offset, check, resolve, reject)
+  const receiver = new Receiver(shown(url), target, offset, check, resolve, reject)
   dispatcher.dispatch(
     {
       origin: url.origin,

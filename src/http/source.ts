@@ -4,6 +4,7 @@ import { SourceRefused } from '../errors.ts'
 import { type Identity, type IdentityMode, checkIdentity, pin } from './identity.ts'
 import { rememberingLookup } from './lookup.ts'
 import { type RangeAnswer, requestRange } from './range-request.ts'
+import { shown } from './response.ts'
 
 export interface HttpOptions {
   /** Connections to one origin, and so ranges under way at once; 1 to 64. */
@@ -71,7 +72,7 @@ export class HttpSource implements BlockSource {
     try {
       const head = new Uint8Array(HEAD_BYTES)
       const { answer, resolved } = await follow(agent, url, options, head, 0, () => {})
-      const identity = pin(answer.headers, answer.size, options.identity, url.href)
+      const identity = pin(answer.headers, answer.size, options.identity, shown(url))
       const source = new HttpSource(agent, url, resolved, options, identity, answer.length)
       return { source, head: head.subarray(0, answer.length) }
     } catch (error) {
@@ -93,7 +94,7 @@ export class HttpSource implements BlockSource {
   async read(target: Uint8Array, offset: number): Promise<void> {
     assertRange(this.size, offset, target.length)
     const check = (answer: RangeAnswer) =>
-      checkIdentity(this.#identity, answer.headers, answer.size, this.#url.href)
+      checkIdentity(this.#identity, answer.headers, answer.size, shown(this.#url))
     this.#requests++
     const start = this.#resolved
     try {
@@ -145,13 +146,13 @@ async function follow(
     at = redirected(at, answer.location)
   }
   throw new SourceRefused(`the server redirects more than ${MOST_REDIRECTS} times`, {
-    where: { url: url.href },
+    where: { url: shown(url) },
   })
 }
 
 function redirected(from: URL, location: string): URL {
   const to = URL.parse(location, from)
-  const where = { url: from.href, location }
+  const where = { url: shown(from), location: to === null ? location : shown(to) }
   if (to === null || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
     throw new SourceRefused('the server redirects to something that is not a web address', {
       where,

@@ -8,8 +8,7 @@ import { type TransmissionOptions, transmit } from './transmission.ts'
 const NEGOTIATION_MS = 10_000
 const MOST_CONNECTIONS = 100
 /** What one client may have under way. */
-const MOST_REQUESTS = 256
-const MOST_BYTES = 64 * 1024 * 1024
+const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 64 * 1024 * 1024 } as const
 
 /** Serves one export to any number of clients that connect to `server`. */
 export class NbdServer {
@@ -23,7 +22,7 @@ export class NbdServer {
     this.#server = server
     this.#served = served
     const { signal } = this.#closing
-    this.#options = { mostRequests: MOST_REQUESTS, mostBytes: MOST_BYTES, report, signal }
+    this.#options = { ...CLIENT_BOUNDS, report, signal }
     server.maxConnections = MOST_CONNECTIONS
     server.on('connection', (socket) => this.#accept(socket))
   }
@@ -44,8 +43,18 @@ export class NbdServer {
   }
 }
 
+/** Serves the one client on `socket` until it leaves or `signal` ends it. */
+export function serveAlone(
+  socket: Socket,
+  served: Export,
+  report: (error: unknown) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  return serveConnection(socket, served, { ...CLIENT_BOUNDS, report, signal })
+}
+
 /** Negotiates with the client on `socket` and serves it until it leaves. Never rejects. */
-export async function serveConnection(
+async function serveConnection(
   socket: Socket,
   served: Export,
   options: TransmissionOptions,

@@ -1,0 +1,36 @@
+#!/bin/sh
+# cmdline hook, sourced: tells dracut that netcow knows this root, and that a network is needed.
+# shellcheck disable=SC2034 # dracut reads root, rootok and netroot
+
+. /lib/netcow-lib.sh
+
+netcow_wanted || return 0
+chmod +x /usr/bin/netcow
+netcow boot --stage check || die "netcow does not understand the kernel command line"
+
+if netcow_finds_root; then
+  root=block:/dev/netcow/root
+fi
+rootok=1
+# The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
+[ -n "$netroot" ] || netroot=netcow:
+
+# As systemd-import does: a network in any case, by DHCP unless the user said how.
+echo rd.neednet=1 >>/etc/cmdline.d/95-netcow.conf
+if [ -z "$(getarg ip=)" ]; then
+  echo ip=dhcp >>/etc/cmdline.d/95-netcow.conf
+  # networkd reads only the kernel's own command line; newer dracut brings such a file itself.
+  if [ -x /usr/lib/systemd/systemd-networkd ] && [ ! -e /etc/systemd/network/zzzz-dracut-default.network ]; then
+    mkdir -p /run/systemd/network
+    cat >/run/systemd/network/zzzz-netcow.network <<'NETWORK'
+[Match]
+Kind=!*
+Type=!loopback
+[Network]
+DHCP=yes
+[DHCPv4]
+ClientIdentifier=mac
+NETWORK
+    systemctl --no-block try-restart systemd-networkd.service
+  fi
+fi

@@ -1,0 +1,36 @@
+#!/bin/sh
+# systemd generator: sysroot.mount for a root that netcow finds by itself. systemd's own generators
+# would take root=netcow:URL for the name of a device; units in the early directory win over theirs.
+
+. /lib/netcow-lib.sh
+
+netcow_wanted && netcow_finds_root || exit 0
+
+early=$2
+device=dev-netcow-root.device
+options=$(getarg rootflags=)
+# The overlay takes the writes, so a root is writable unless the user says ro.
+if getargbool 0 ro; then mode=ro; else mode=rw; fi
+type=$(getarg rootfstype=)
+
+mkdir -p "$early/initrd-root-fs.target.requires" "$early/$device.d"
+cat >"$early/sysroot.mount" <<UNIT
+[Unit]
+Description=Root file system on netcow
+Before=initrd-root-fs.target
+After=dracut-pre-mount.service
+
+[Mount]
+What=/dev/netcow/root
+Where=/sysroot
+Type=${type:-auto}
+Options=$mode${options:+,$options}
+UNIT
+ln -s ../sysroot.mount "$early/initrd-root-fs.target.requires/sysroot.mount"
+
+# netcow itself waits for the server, for as long as it takes.
+cat >"$early/$device.d/timeout.conf" <<UNIT
+[Unit]
+JobTimeoutSec=0
+JobRunningTimeoutSec=infinity
+UNIT

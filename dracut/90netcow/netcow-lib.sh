@@ -1,0 +1,28 @@
+#!/bin/sh
+# What the hooks share; sourced by them.
+
+command -v getarg >/dev/null || . /lib/dracut-lib.sh
+
+# Whether the kernel command line, or dracut's own additions to it, speak of netcow.
+netcow_wanted() {
+  for netcow_word in $(getcmdline); do
+    case $netcow_word in
+      root=netcow:* | netroot=netcow:* | rd.netcow=* | netcow=*) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+# Whether netcow is to find the root in the image by itself.
+netcow_finds_root() {
+  case $(getarg root=) in
+    '' | netcow:*) return 0 ;;
+  esac
+  return 1
+}
+
+# Attaches the image unless that is done; $1 is what netroot said, if anything.
+# netcow says on the console what is wrong, waits for what may come, and returns when it is settled.
+netcow_boot() {
+  netcow boot ${1:+"$1"} || die "netcow cannot attach the root, see its message above"
+}

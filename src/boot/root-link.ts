@@ -1,0 +1,27 @@
+import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+
+/**
+ * /dev/netcow/root, the fixed name of the root device. udev keeps it where there is one, by a rule
+ * in /run, which it still finds after switch_root; without udev the link stays as we make it.
+ */
+
+const RULE_FILE = '/run/udev/rules.d/61-netcow.rules'
+const ROLES = '/run/netcow/udev'
+const RULE = `SUBSYSTEM=="block", KERNEL=="nbd*", IMPORT{file}="${ROLES}/$kernel"
+SUBSYSTEM=="block", KERNEL=="nbd*", ENV{NETCOW_ROLE}=="root", SYMLINK+="netcow/root"
+`
+
+/** @param name of the block device, such as `nbd0p2` */
+export function linkRoot(name: string): void {
+  mkdirSync(ROLES, { recursive: true })
+  writeFileSync(`${ROLES}/${name}`, 'NETCOW_ROLE=root\n')
+  mkdirSync('/run/udev/rules.d', { recursive: true })
+  writeFileSync(RULE_FILE, RULE)
+  mkdirSync('/dev/netcow', { recursive: true })
+  rmSync('/dev/netcow/root', { force: true })
+  symlinkSync(`../${name}`, '/dev/netcow/root')
+}
+
+export function rootIsLinked(): boolean {
+  return existsSync('/dev/netcow/root')
+}

@@ -1,0 +1,99 @@
+import { parseArgs } from 'node:util'
+import { UsageError } from '../errors.ts'
+import { nearest } from './nearest.ts'
+import {
+  OPTIONS,
+  type OptionName,
+  type Options,
+  REPEATABLE,
+  optionText,
+  parseOptions,
+} from './options.ts'
+import type { Terminal } from './terminal.ts'
+
+/** One command of the tool. Its options come parsed; it returns an exit code or throws. */
+export interface Command {
+  readonly name: string
+  readonly summary: string
+  /** The names of its arguments; those in brackets may be left out. */
+  readonly operands: readonly string[]
+  readonly options: readonly OptionName[]
+  run(call: Call): Promise<number>
+}
+
+export interface Call {
+  readonly operands: readonly string[]
+  readonly options: Options
+  readonly terminal: Terminal
+  /** The words after the command, as the user wrote them. */
+  readonly argv: readonly string[]
+}
+
+/** The options of every command. */
+export const EVERYWHERE: readonly OptionName[] = ['log']
+/** What says how an image is read; common to all commands that read one. */
+export const IMAGE_OPTIONS: readonly OptionName[] = [
+  'format',
+  'offset',
+  'sizelimit',
+  'cache',
+  'timeout',
+  'connections',
+  'identity',
+  'header',
+  'header-file',
+  'ca',
+]
+
+/** Sorts the words of a call. Throws `UsageError` with the nearest option for a mistyped one. */
+export function parseCall(
+  command: Command,
+  argv: readonly string[],
+): { operands: string[]; options: Options } {
+  const names = [...command.options, ...EVERYWHERE]
+  const { values, positionals } = parsedWords(command, names, argv)
+  const least = command.operands.filter((operand) => !operand.startsWith('[')).length
+  const usage = `see netcow ${command.name} --help`
+  if (positionals.length < least) {
+    throw new UsageError(`netcow ${command.name} needs ${command.operands[positionals.length]}`, {
+      advice: usage,
+    })
+  }
+  if (positionals.length > command.operands.length) {
+    const extra = positionals[command.operands.length]
+    throw new UsageError(`netcow ${command.name} does not know what '${extra}' is`, {
+      advice: usage,
+    })
+  }
+  return { operands: positionals, options: parseOptions(values, (name) => `--${name}`) }
+}
+
+function parsedWords(command: Command, names: readonly OptionName[], argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: Object.fromEntries(
+        names.map((name) => {
+          const type = optionText(name).argument === undefined ? 'boolean' : 'string'
+          return [name, { type, multiple: REPEATABLE.has(name) }] as const
+        }),
+      ),
+    })
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new UsageError(complaint(command, names, error.message), {
+      advice: `see netcow ${command.name} --help`,
+    })
+  }
+}
+
+/** Says it in our words where Node's are long, and names the option that was probably meant. */
+function complaint(command: Command, names: readonly OptionName[], message: string): string {
+  const [, unknown] = /^Unknown option '--?([^'= ]+)/.exec(message) ?? []
+  if (unknown === undefined) return message.split(/\.\s|\n/)[0] ?? message
+  const meant = nearest(unknown, names)
+  if (meant !== undefined) return `unknown option --${unknown}, did you mean --${meant}?`
+  const elsewhere = Object.hasOwn(OPTIONS, unknown)
+  return elsewhere ? `netcow ${command.name} takes no --${unknown}` : `unknown option --${unknown}`
+}

@@ -1,0 +1,159 @@
+import * as z from 'zod/mini'
+import { UsageError } from '../errors.ts'
+import { FORMAT_NAMES, isFormatName } from '../format/registry.ts'
+import { parseSize } from './size.ts'
+
+/**
+ * Every option of every command, said once: its argument, its meaning, and how its text becomes a
+ * value. The words of the kernel command line are the same options under other names (words.ts).
+ */
+
+function parsed<T>(expected: string, parse: (text: string) => T | undefined) {
+  return z.pipe(
+    z.string(),
+    z.transform((text: string, context): T => {
+      const value = parse(text)
+      if (value !== undefined) return value
+      context.issues.push({
+        code: 'custom',
+        message: `takes ${expected}, not '${text}'`,
+        input: text,
+      })
+      return z.NEVER
+    }),
+  )
+}
+
+function oneOf<const T extends string>(words: readonly T[]) {
+  return parsed(words.join(' or '), (text) => words.find((word) => word === text))
+}
+
+function wholeNumber(expected: string, least: number, most: number) {
+  return parsed(expected, (text) => {
+    const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN
+    return value >= least && value <= most ? value : undefined
+  })
+}
+
+const size = parsed('a size such as 64M or 1G', parseSize)
+const path = parsed('a path', (text) => (text === '' ? undefined : text))
+
+export type OverlayOption =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'memory'; readonly limitBytes?: number }
+
+function parseOverlay(text: string): OverlayOption | undefined {
+  if (text === 'none') return { kind: 'none' }
+  if (text === 'memory') return { kind: 'memory' }
+  if (!text.startsWith('memory:')) return undefined
+  const limitBytes = parseSize(text.slice('memory:'.length))
+  return limitBytes === undefined ? undefined : { kind: 'memory', limitBytes }
+}
+
+/** `Name: value`, the name in lower case; undefined for anything else. */
+export function parseHeader(text: string): readonly [name: string, value: string] | undefined {
+  const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*([\x20-\x7e]*)$/.exec(text) ?? []
+  return name === undefined || value === undefined ? undefined : [name.toLowerCase(), value]
+}
+
+/** The N of `/dev/nbdN`; undefined for anything else. */
+export function parseDevice(text: string): number | undefined {
+  const [, index] = /^\/dev\/nbd(\d{1,4})$/.exec(text) ?? []
+  return index === undefined ? undefined : Number(index)
+}
+
+function parseAddress(text: string): { readonly host: string; readonly port: number } | undefined {
+  const [, six, four, digits] = /^(?:\[([\da-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? []
+  const port = Number(digits)
+  return digits === undefined || port > 65535 ? undefined : { host: six ?? four ?? '', port }
+}
+
+const DAY_S = 86_400
+
+function formatName(text: string) {
+  return isFormatName(text) ? text : undefined
+}
+
+interface OptionText {
+  /** The name of its argument; absent for a switch. */
+  readonly argument?: string
+  readonly help: string
+}
+
+export const OPTIONS = {
+  format: { argument: 'qcow2|raw', help: 'what the image is; never guessed (default qcow2)' },
+  offset: { argument: 'N', help: 'the image begins at this byte of the file' },
+  sizelimit: { argument: 'N', help: 'the image ends after this many bytes' },
+  overlay: {
+    argument: 'memory[:SIZE]|none',
+    help: 'where writes go; without it nothing is written',
+  },
+  'read-only': { help: 'refuse writes' },
+  cache: { argument: 'SIZE', help: 'how much of the image is kept in RAM (default 64M)' },
+  timeout: { argument: 'SECONDS', help: 'how long to wait for an absent server at open' },
+  connections: { argument: 'N', help: 'connections to the server, 1 to 64 (default 8)' },
+  identity: { argument: 'etag|length', help: 'what pins the version of the file (default etag)' },
+  header: { argument: "'K: V'", help: 'a header for the server; may be repeated' },
+  'header-file': { argument: 'FILE', help: 'headers for the server, one a line; for secrets' },
+  ca: { argument: 'FILE', help: 'PEM certificates to trust for https' },
+  'sector-size': { argument: '512|4096', help: 'the logical sectors of the device (default 512)' },
+  device: { argument: '/dev/nbdN', help: 'the device to use (default: the next free one)' },
+  socket: { argument: 'PATH', help: 'serve on a Unix socket' },
+  listen: { argument: 'HOST:PORT', help: 'serve on TCP' },
+  stdio: { help: 'serve the connected socket on standard input' },
+  all: { help: 'every device that netcow attached' },
+  json: { help: 'machine-readable output' },
+  stage: { argument: 'check', help: 'only one step: check the words' },
+  log: { argument: 'LEVEL', help: 'error, warn, info or debug (default warn)' },
+} as const satisfies Record<string, OptionText>
+
+export type OptionName = keyof typeof OPTIONS
+
+/** Options that may be given several times. */
+export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>(['header'])
+
+export function optionText(name: OptionName): OptionText {
+  return OPTIONS[name]
+}
+
+const flag = z._default(z.boolean(), false)
+
+const Options = z.object({
+  format: z._default(parsed(FORMAT_NAMES.join(' or '), formatName), 'qcow2'),
+  offset: z._default(size, 0),
+  sizelimit: z.optional(size),
+  overlay: z.optional(parsed('memory, memory:SIZE or none', parseOverlay)),
+  'read-only': flag,
+  cache: z._default(size, 64 * 2 ** 20),
+  timeout: z.optional(wholeNumber('seconds', 0, DAY_S * 365)),
+  connections: z._default(wholeNumber('a number from 1 to 64', 1, 64), 8),
+  identity: z._default(oneOf(['etag', 'length']), 'etag'),
+  header: z._default(z.array(parsed("'Name: value'", parseHeader)), []),
+  'header-file': z.optional(path),
+  ca: z.optional(path),
+  'sector-size': z._default(oneOf(['512', '4096']), '512'),
+  device: z.optional(parsed('a device such as /dev/nbd0', parseDevice)),
+  socket: z.optional(path),
+  listen: z.optional(parsed('HOST:PORT', parseAddress)),
+  stdio: flag,
+  all: flag,
+  json: flag,
+  stage: z.optional(oneOf(['check'])),
+  log: z._default(oneOf(['error', 'warn', 'info', 'debug']), 'warn'),
+})
+export type Options = z.infer<typeof Options>
+
+/** The texts of options by name, as they stood on a command line. */
+export type OptionTexts = { readonly [name in OptionName]?: string | boolean | string[] }
+
+/**
+ * Makes values of texts. Throws `UsageError` about the first that is wrong.
+ *
+ * @param spelled how the user wrote the name of an option: `--cache`, or `rd.netcow.cache=`
+ */
+export function parseOptions(texts: OptionTexts, spelled: (name: string) => string): Options {
+  const result = Options.safeParse(texts)
+  if (result.success) return result.data
+  const [issue] = result.error.issues
+  throw new UsageError(`${spelled(String(issue?.path[0] ?? ''))} ${issue?.message ?? 'is wrong'}`)
+}

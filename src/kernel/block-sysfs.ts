@@ -1,0 +1,58 @@
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+
+/** What the kernel tells of nbd devices in sysfs, and what may be set there. */
+
+/** The kernel's own read-ahead over the device; ours is behind it. */
+const READ_AHEAD_KB = 1024
+
+export function isConnected(index: number): boolean {
+  return existsSync(`/sys/block/nbd${index}/pid`)
+}
+
+/** No scheduler, since order means nothing to us, and read-ahead that suits a network. */
+export function tuneQueue(index: number): void {
+  const queue = `/sys/block/nbd${index}/queue`
+  writeFileSync(`${queue}/scheduler`, 'none')
+  writeFileSync(`${queue}/read_ahead_kb`, `${READ_AHEAD_KB}`)
+}
+
+/** The first open after a connect makes the kernel read the partition table. */
+export async function readPartitions(index: number): Promise<void> {
+  const device = await open(`/dev/nbd${index}`)
+  await device.close()
+}
+
+/** Lets udev look again: until now it held the device for empty. */
+export function announce(index: number): void {
+  for (const name of [`nbd${index}`, ...partitions(index)]) {
+    writeFileSync(`/sys/class/block/${name}/uevent`, 'change')
+  }
+}
+
+/** The names of its partitions, such as nbd0p1, in the order of the kernel. */
+export function partitions(index: number): string[] {
+  return readdirSync(`/sys/block/nbd${index}`).filter((name) => name.startsWith(`nbd${index}p`))
+}
+
+/** Who uses the device or a partition of it: mount points, swap, or devices made on top of it. */
+export function users(index: number): string[] {
+  const names = [`nbd${index}`, ...partitions(index)]
+  const numbers = new Map(
+    names.map((name) => [readFileSync(`/sys/class/block/${name}/dev`, 'utf8').trim(), name]),
+  )
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, , number]) => numbers.has(number ?? ''))
+    .map(([, , , , point]) => `mounted on ${point}`)
+  const swaps = readFileSync('/proc/swaps', 'utf8')
+    .split('\n')
+    .map((line) => line.split(/\s/)[0] ?? '')
+    .filter((path) => names.includes(path.replace('/dev/', '')))
+    .map((path) => `swap on ${path}`)
+  const holders = names.flatMap((name) =>
+    readdirSync(`/sys/class/block/${name}/holders`).map((holder) => `used by ${holder}`),
+  )
+  return [...mounts, ...swaps, ...holders]
+}

@@ -1,0 +1,76 @@
+import { dlopen, getInt32 } from 'node:ffi'
+import { getSystemErrorMap } from 'node:util'
+import { KernelRefused } from '../errors.ts'
+
+/**
+ * The few calls of libc that Node does not offer; the only file that uses node:ffi.
+ * All of them are synchronous and none of them may block for long.
+ */
+
+const libc = dlopen('libc.so.6', {
+  __errno_location: { return: 'pointer', arguments: [] },
+  socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
+  socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer'] },
+  setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
+  send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+  recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+  close: { return: 'int32', arguments: ['int32'] },
+  prctl: { return: 'int32', arguments: ['int32', 'uint64', 'uint64', 'uint64', 'uint64'] },
+}).functions
+
+/** Of this thread, and it stays where it is; read at once after a call that failed. */
+const errnoAt = libc.__errno_location()
+
+const AF_UNIX = 1
+const AF_NETLINK = 16
+const SOCK_STREAM = 1
+const SOCK_RAW = 3
+const SOCK_CLOEXEC = 0o2000000
+const SOL_SOCKET = 1
+const SO_RCVTIMEO = 20
+
+/** A failed call of the kernel as an error with the name of its errno. */
+export function refusal(call: string, errno: number): KernelRefused {
+  const [name, meaning] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error']
+  return new KernelRefused(`${call}: ${meaning} (${name})`, { where: { errno } })
+}
+
+function checked(call: string, result: number | bigint): number {
+  if (result < 0) throw refusal(call, getInt32(errnoAt))
+  return Number(result)
+}
+
+/** A connected pair of stream sockets; the descriptors are the caller's to close. */
+export function socketPair(): readonly [number, number] {
+  const pair = Buffer.alloc(8)
+  checked('socketpair', libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+  return [pair.readInt32LE(0), pair.readInt32LE(4)]
+}
+
+/** A netlink socket whose answers are waited for at most `timeoutSeconds`. */
+export function netlinkSocket(protocol: number, timeoutSeconds: number): number {
+  const fd = checked('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol))
+  const timeval = Buffer.alloc(16)
+  timeval.writeBigInt64LE(BigInt(timeoutSeconds))
+  checked('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, timeval.length))
+  return fd
+}
+
+export function send(fd: number, message: Uint8Array): void {
+  checked('send', libc.send(fd, message, BigInt(message.length), 0))
+}
+
+/** Waits for one message; `room` is as long as the longest that is understood. */
+export function receive(fd: number, room: number): Uint8Array {
+  const buffer = Buffer.alloc(room)
+  const length = checked('recv', libc.recv(fd, buffer, BigInt(room), 0))
+  return buffer.subarray(0, length)
+}
+
+export function closeDescriptor(fd: number): void {
+  checked('close', libc.close(fd))
+}
+
+export function prctl(option: number, value: number): void {
+  checked('prctl', libc.prctl(option, BigInt(value), 0n, 0n, 0n))
+}

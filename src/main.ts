@@ -1,0 +1,16 @@
+import { boot } from './boot/boot.ts'
+import { runTool } from './cli/tool.ts'
+
+// node:ffi works, and its being experimental is settled by pinning the exact version of Node.
+process.removeAllListeners('warning')
+process.on('warning', (warning) => {
+  if (warning.name !== 'ExperimentalWarning') process.stderr.write(`netcow: ${warning.message}\n`)
+})
+// A reader that has seen enough, such as head, is no failure of ours.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 1)
+})
+
+void runTool(process.argv.slice(2), [boot]).then((exitCode) => {
+  process.exitCode = exitCode
+})
