@@ -41,10 +41,10 @@ export interface Layout {
 /** What a driver gives back from `open`. */
 export interface OpenFormat {
   readonly layout: Layout
-  /** Everything the image reads from, in the order to dispose of; the image takes it over. */
-  readonly sources: readonly AsyncDisposable[]
   /** The image that shows through the holes. */
   readonly below?: BlockSource
+  /** Everything that the image reads from, `below` included; the image takes it over. */
+  readonly sources: AsyncDisposable
 }
 
 export interface Format<Options> {

@@ -14,7 +14,7 @@ export class Image implements BlockSource {
   readonly size: number
   readonly #layout: Layout
   readonly #below: BlockSource | undefined
-  readonly #sources: readonly AsyncDisposable[]
+  readonly #sources: AsyncDisposable
 
   constructor({ layout, below, sources }: OpenFormat) {
     this.size = layout.size
@@ -53,9 +53,7 @@ export class Image implements BlockSource {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await using stack = new AsyncDisposableStack()
-    for (const source of this.#sources.toReversed()) stack.use(source)
-    if (this.#below) stack.use(this.#below)
+    await this.#sources[Symbol.asyncDispose]()
   }
 
   async #readRuns(

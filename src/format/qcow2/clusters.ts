@@ -40,7 +40,7 @@ export class Clusters implements Entries {
     const lower = slice.getUint32(at + 4)
     const within = offset % clusterBytes
     const kind = clusterKind(upper, lower, this.#dataFile)
-    this.#check(kind, upper, lower, offset)
+    this.#check(kind, upper, lower, offset - within)
     if (kind === 'compressed') {
       const packed = compressedRange(upper, lower, clusterBits)
       return {
@@ -55,7 +55,7 @@ export class Clusters implements Entries {
     const wanted = within + length
     let reach = clusterBytes
     for (let next = at + 8; reach < wanted && next < slice.byteLength; next += 8) {
-      if (!this.#continues(slice, next, kind, first + reach)) break
+      if (!this.#continues(slice, next, kind, first + reach, offset - within + reach)) break
       reach += clusterBytes
     }
     const held = Math.min(length, reach - within)
@@ -64,24 +64,45 @@ export class Clusters implements Entries {
       : { kind, length: held }
   }
 
-  #continues(slice: DataView, at: number, kind: ClusterKind, host: number): boolean {
+  #continues(slice: DataView, at: number, kind: ClusterKind, host: number, guest: number): boolean {
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
     if (clusterKind(upper, lower, this.#dataFile) !== kind) return false
     if (kind === 'standard') return hostOffset(upper, lower) === host
-    return (lower & 0xffff_fe00 & (this.#geometry.clusterBytes - 1)) === 0
+    return kind === 'unallocated' || this.#isPlaced(upper, lower, guest)
   }
 
-  #check(kind: ClusterKind, upper: number, lower: number, offset: number): void {
+  #check(kind: ClusterKind, upper: number, lower: number, guest: number): void {
+    if (kind === 'unallocated') return
     if (kind === 'compressed') {
-      if (this.#dataFile) fail('a compressed cluster with an external data file', offset)
+      if (this.#dataFile) fail('a compressed cluster with an external data file', guest)
       return
     }
-    if (kind === 'zero' && this.#version < 3) fail('a zero cluster in a version 2 image', offset)
-    if ((lower & 0xffff_fe00 & (this.#geometry.clusterBytes - 1)) !== 0)
-      fail('a cluster does not begin at a multiple of its size', offset, hostOffset(upper, lower))
+    if (kind === 'zero' && this.#version < 3) fail('a zero cluster in a version 2 image', guest)
+    if (!this.#isPlaced(upper, lower, guest))
+      fail('a cluster is where it may not be', guest, hostOffset(upper, lower))
+  }
+
+  #isPlaced(upper: number, lower: number, guest: number): boolean {
+    return isPlaced(upper, lower, guest, this.#geometry.clusterBytes, this.#dataFile)
   }
 }
+
+/** A cluster begins at a multiple of its size; in a data file, just where the guest sees it. */
+export function isPlaced(
+  upper: number,
+  lower: number,
+  guest: number,
+  clusterBytes: number,
+  dataFile: boolean,
+): boolean {
+  if ((lower & 0xffff_fe00 & (clusterBytes - 1)) !== 0) return false
+  if (!dataFile) return true
+  const host = hostOffset(upper, lower)
+  return host === guest || (host === 0 && (lower & ZERO) !== 0)
+}
+
+const ZERO = 1
 
 export function fail(what: string, guest: number, host?: number): never {
   const where = host === undefined ? { guest } : { guest, offset: host }

@@ -77,7 +77,8 @@ export function decodeExtensions(header: Header, firstCluster: Uint8Array): Exte
 /** The name stands inside of the first cluster: `decodeHeader` has checked that. */
 export function backingFileName(header: Header, firstCluster: Uint8Array): string | undefined {
   const { backing_file_offset: at, backing_file_size: length } = header
-  return at === 0 ? undefined : text(firstCluster.subarray(at, at + length))
+  const name = at === 0 ? '' : text(firstCluster.subarray(at, at + length))
+  return name === '' ? undefined : name
 }
 
 function* walk(

@@ -1,6 +1,6 @@
-import type { BlockSource } from '../../block/source.ts'
 import type { Layout, Mapping } from '../format.ts'
 import type { Entries, Run } from './clusters.ts'
+import type { ClusterSource } from './crypto/unlock.ts'
 import type { PackedClusters } from './packed-clusters.ts'
 import type { Tables } from './tables.ts'
 
@@ -9,15 +9,15 @@ export class Qcow2Layout implements Layout {
   readonly size: number
   readonly #tables: Tables
   readonly #entries: Entries
-  readonly #clusters: BlockSource
+  readonly #clusters: ClusterSource
   readonly #packed: PackedClusters
 
-  /** `clusters` holds the standard clusters: the image itself, or its external data file. */
+  /** `clusters` holds the standard clusters: the image itself or its data file, in clear. */
   constructor(
     size: number,
     tables: Tables,
     entries: Entries,
-    clusters: BlockSource,
+    clusters: ClusterSource,
     packed: PackedClusters,
   ) {
     this.size = size
@@ -32,14 +32,14 @@ export class Qcow2Layout implements Layout {
     if (slice === undefined)
       return { kind: 'hole', length: this.#tables.undescribed(offset, length) }
     if (slice instanceof Promise)
-      return slice.then((slice) => this.#mapping(this.#entries.run(slice, offset, length)))
-    return this.#mapping(this.#entries.run(slice, offset, length))
+      return slice.then((slice) => this.#mapping(offset, this.#entries.run(slice, offset, length)))
+    return this.#mapping(offset, this.#entries.run(slice, offset, length))
   }
 
-  #mapping(run: Run): Mapping {
+  #mapping(guest: number, run: Run): Mapping {
     switch (run.kind) {
       case 'standard':
-        return this.#standard(run.host, run.length)
+        return this.#standard(guest, run.host, run.length)
       case 'compressed':
         return {
           kind: 'packed',
@@ -55,14 +55,10 @@ export class Qcow2Layout implements Layout {
   }
 
   /** A file that ends early reads as zeroes from there on. */
-  #standard(host: number, length: number): Mapping {
-    const held = this.#clusters.size - host
+  #standard(guest: number, host: number, length: number): Mapping {
+    const source = this.#clusters(host, guest)
+    const held = source.size - host
     if (held <= 0) return { kind: 'zero', length }
-    return {
-      kind: 'data',
-      length: Math.min(length, held),
-      source: this.#clusters,
-      offset: host,
-    }
+    return { kind: 'data', length: Math.min(length, held), source, offset: host }
   }
 }

@@ -1,79 +1,123 @@
 import type { BlockSource } from '../../block/source.ts'
-import { ImageUnsupported } from '../../errors.ts'
+import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
-import { Clusters } from './clusters.ts'
-import { type Extensions, backingFileName, decodeExtensions } from './extensions.ts'
-import { type Features, compressionOf, featuresOf, refuseUnknownFeatures } from './features.ts'
-import { geometryOf } from './geometry.ts'
-import { type Header, readFirstCluster } from './header.ts'
+import { Clusters, type Entries } from './clusters.ts'
+import { unlock } from './crypto/unlock.ts'
+import { compressionOf, refuseUnknownFeatures } from './features.ts'
+import { type Geometry, geometryOf } from './geometry.ts'
+import { type Qcow2Head, readHead } from './head.ts'
 import { Qcow2Layout } from './layout.ts'
 import { PackedClusters } from './packed-clusters.ts'
-import { Tables } from './tables.ts'
+import { findSnapshot } from './snapshots.ts'
+import { Subclusters } from './subclusters.ts'
+import { type L1Place, Tables } from './tables.ts'
 
 /** What is remembered: enough for the L2 tables of 64 GiB, and for 256 clusters of 64 KiB. */
-export const DEFAULT_TABLE_BYTES = 8 * 2 ** 20
-export const DEFAULT_DECODED_BYTES = 16 * 2 ** 20
+const DEFAULT_TABLE_BYTES = 8 * 2 ** 20
+const DEFAULT_DECODED_BYTES = 16 * 2 ** 20
+
+/**
+ * Opens the other files that an image names. A name is data: what it means, and whether it may be
+ * opened at all, is for the implementation to say. `undefined` is a no.
+ */
+export interface Opener {
+  /** The image that shows through the holes, in clear; `format` is what the image says of it. */
+  backing(name: string, format: string | undefined): Promise<BlockSource | undefined>
+  /** The file that holds the clusters; the image need not say its name. */
+  dataFile(name: string | undefined): Promise<BlockSource | undefined>
+}
 
 export interface Qcow2Options {
   /** Limit of the cache of decompressed clusters in bytes; one cluster always stays. */
   readonly decodedBytes?: number
-  /** Limit of the cache of L2 tables in bytes. */
+  /** Limit of the cache of L2 tables in bytes; one slice always stays. */
   readonly tableBytes?: number
-}
-
-/** Everything that the first cluster tells. */
-export interface Qcow2Head {
-  readonly header: Header
-  readonly features: Features
-  readonly extensions: Extensions
-  readonly backingFile: string | undefined
-}
-
-export async function readHead(source: BlockSource): Promise<Qcow2Head> {
-  const { header, firstCluster } = await readFirstCluster(source)
-  return {
-    header,
-    features: featuresOf(header),
-    extensions: decodeExtensions(header, firstCluster),
-    backingFile: backingFileName(header, firstCluster),
-  }
+  /** The id or the name of an internal snapshot to read instead of the active disk. */
+  readonly snapshot?: string
+  /** Without it, an image that names other files is refused. */
+  readonly opener?: Opener
+  /** Opens an encrypted image. */
+  readonly passphrase?: Uint8Array
+  /** Reads an image that is marked as corrupt. */
+  readonly allowCorrupt?: boolean
 }
 
 export const qcow2: Format<Qcow2Options> = {
   async open(source, options) {
+    await using opened = new AsyncDisposableStack()
     const head = await readHead(source)
-    refuse(head)
-    const { header, features } = head
+    const { header, extensions, features } = head
+    refuse(head, options)
     const geometry = geometryOf(header)
-    const place = { offset: header.l1_table_offset, count: header.l1_size }
-    const { tableBytes = DEFAULT_TABLE_BYTES, decodedBytes = DEFAULT_DECODED_BYTES } = options
-    const tables = await Tables.open(source, geometry, place, header.size, tableBytes)
-    const entries = new Clusters(geometry, header.version, features.dataFile)
-    const packed = new PackedClusters(
-      source,
-      compressionOf(header),
-      geometry.clusterBytes,
-      decodedBytes,
-    )
-    return {
-      layout: new Qcow2Layout(header.size, tables, entries, source, packed),
-      sources: [source],
-    }
+    const clusters = features.dataFile ? opened.use(await dataFile(head, options)) : source
+    const { passphrase, tableBytes = DEFAULT_TABLE_BYTES } = options
+    const place = await unlock(source, clusters, header, extensions, passphrase)
+    const { l1, size } = await disk(source, head, options)
+    const tables = await Tables.open(source, geometry, l1, size, tableBytes)
+    const { clusterBytes } = geometry
+    const { decodedBytes = DEFAULT_DECODED_BYTES } = options
+    const packed = new PackedClusters(source, compressionOf(header), clusterBytes, decodedBytes)
+    const layout = new Qcow2Layout(size, tables, entriesOf(head, geometry), place, packed)
+    const below = head.backingFile === undefined ? undefined : await backing(head, options)
+    if (below) opened.use(below)
+    opened.use(source)
+    return { layout, sources: opened.move(), ...(below && { below }) }
   },
 }
 
+/** How the L2 tables of this image are read. */
+export function entriesOf({ header, features }: Qcow2Head, geometry: Geometry): Entries {
+  return features.extendedL2
+    ? new Subclusters(geometry, features.dataFile)
+    : new Clusters(geometry, header.version, features.dataFile)
+}
+
 /** What is not read is refused by name, before anything depends on it. */
-function refuse({ header, features, extensions, backingFile }: Qcow2Head): void {
+function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Options): void {
   refuseUnknownFeatures(header, extensions.features)
   compressionOf(header)
-  const unsupported = (what: string, offset: number, advice?: string): never => {
-    throw new ImageUnsupported(what, { where: { offset }, ...(advice && { advice }) })
-  }
-  if (features.corrupt)
-    unsupported('the image is marked corrupt', 72, 'repair it: qemu-img check -r all')
-  if (features.extendedL2) unsupported('extended L2 entries', 72)
-  if (features.dataFile) unsupported('an external data file', 72)
-  if (header.crypt_method !== 0) unsupported(`encryption method ${header.crypt_method}`, 32)
-  if (backingFile !== undefined)
-    unsupported(`a backing file, ${JSON.stringify(backingFile)}`, 8, 'allow it with --backing')
+  if (features.corrupt && !options.allowCorrupt)
+    throw new ImageUnsupported('the image is marked as corrupt', {
+      where: { offset: 72 },
+      advice: 'repair it with qemu-img check -r all',
+    })
+  if (features.dataFileRaw && !features.dataFile)
+    throw new ImageInvalid('the image says its data file is raw, but has no data file', {
+      where: { offset: 88 },
+    })
+}
+
+/** The active disk or a snapshot's: its tables and its own size. */
+async function disk(
+  source: BlockSource,
+  { header }: Qcow2Head,
+  { snapshot }: Qcow2Options,
+): Promise<{ l1: L1Place; size: number }> {
+  if (snapshot === undefined)
+    return { l1: { offset: header.l1_table_offset, count: header.l1_size }, size: header.size }
+  const { l1, diskBytes } = await findSnapshot(source, header, snapshot)
+  return { l1, size: diskBytes }
+}
+
+async function dataFile({ extensions }: Qcow2Head, options: Qcow2Options): Promise<BlockSource> {
+  const name = extensions.dataFile
+  const opened = await options.opener?.dataFile(name)
+  if (opened) return opened
+  const called = name === undefined ? '' : `, ${JSON.stringify(name)}`
+  throw new ImageUnsupported(`the clusters of the image are in an external data file${called}`, {
+    where: { offset: 72 },
+    advice: 'say where it is with --data-file',
+  })
+}
+
+async function backing(
+  { backingFile = '', extensions }: Qcow2Head,
+  options: Qcow2Options,
+): Promise<BlockSource> {
+  const opened = await options.opener?.backing(backingFile, extensions.backingFormat)
+  if (opened) return opened
+  throw new ImageUnsupported(`the image needs its backing file, ${JSON.stringify(backingFile)}`, {
+    where: { offset: 8 },
+    advice: 'allow it with --backing',
+  })
 }

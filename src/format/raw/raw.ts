@@ -4,7 +4,7 @@ import type { Format, Layout } from '../format.ts'
 /** The bytes of the disk, one after the other. */
 export const raw: Format<unknown> = {
   async open(source) {
-    return { layout: layout(source), sources: [source] }
+    return { layout: layout(source), sources: source }
   },
 }
 

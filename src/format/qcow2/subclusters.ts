@@ -1,0 +1,95 @@
+import { type Entries, type Run, fail, isPlaced } from './clusters.ts'
+import { clusterKind, compressedRange, hostOffset } from './descriptor.ts'
+import type { Geometry } from './geometry.ts'
+
+const SUBCLUSTERS = 32
+const ENTRY_BYTES = 16
+type Kind = 'standard' | 'zero' | 'unallocated'
+
+/** Entries of 128 bits, 32 subclusters each. QCOW2 specification, "Extended L2 Entries". */
+export class Subclusters implements Entries {
+  readonly #geometry: Geometry
+  readonly #bytes: number
+  readonly #dataFile: boolean
+
+  constructor(geometry: Geometry, dataFile: boolean) {
+    this.#geometry = geometry
+    this.#bytes = geometry.clusterBytes / SUBCLUSTERS
+    this.#dataFile = dataFile
+  }
+
+  run(slice: DataView, offset: number, length: number): Run {
+    const { clusterBytes, clusterBits, sliceReach } = this.#geometry
+    const within = offset % clusterBytes
+    const at = Math.floor((offset % sliceReach) / clusterBytes) * ENTRY_BYTES
+    const upper = slice.getUint32(at)
+    const lower = slice.getUint32(at + 4)
+    if (clusterKind(upper, lower & ~1, this.#dataFile) === 'compressed') {
+      if (this.#dataFile) fail('a compressed cluster with an external data file', offset - within)
+      const packed = compressedRange(upper, lower, clusterBits)
+      return {
+        kind: 'compressed',
+        length: Math.min(length, clusterBytes - within),
+        host: packed.offset,
+        packedLength: packed.length,
+        within,
+      }
+    }
+    const first = Math.floor(within / this.#bytes)
+    const kind = this.#kind(slice, at, offset - within, first)
+    const host = hostOffset(upper, lower)
+    const held = this.#reach(slice, at, offset, length, kind, host) - within
+    return kind === 'standard'
+      ? { kind, length: Math.min(length, held), host: host + within }
+      : { kind, length: Math.min(length, held) }
+  }
+
+  /** Where the run ends, counted from the beginning of its first cluster. */
+  #reach(
+    slice: DataView,
+    at: number,
+    offset: number,
+    length: number,
+    kind: Kind,
+    host: number,
+  ): number {
+    const { clusterBytes } = this.#geometry
+    const within = offset % clusterBytes
+    let reach = (Math.floor(within / this.#bytes) + 1) * this.#bytes
+    for (; reach < within + length; reach += this.#bytes) {
+      const cluster = Math.floor(reach / clusterBytes)
+      const next = at + cluster * ENTRY_BYTES
+      if (next >= slice.byteLength) break
+      const inCluster = reach % clusterBytes
+      if (inCluster === 0 && !this.#goesOn(slice, next, kind, host + reach)) break
+      const guest = offset - within + cluster * clusterBytes
+      if (this.#kind(slice, next, guest, inCluster / this.#bytes) !== kind) break
+    }
+    return reach
+  }
+
+  /** Whether the entry of the next cluster can belong to the run at all. */
+  #goesOn(slice: DataView, at: number, kind: Kind, host: number): boolean {
+    const upper = slice.getUint32(at)
+    const lower = slice.getUint32(at + 4)
+    if (clusterKind(upper, lower & ~1, this.#dataFile) === 'compressed') return false
+    return kind !== 'standard' || hostOffset(upper, lower) === host
+  }
+
+  #kind(slice: DataView, at: number, guest: number, subcluster: number): Kind {
+    const upper = slice.getUint32(at)
+    const lower = slice.getUint32(at + 4) & ~1
+    const zeroes = slice.getUint32(at + 8)
+    const allocated = slice.getUint32(at + 12)
+    const bit = 2 ** subcluster
+    if (clusterKind(upper, lower, this.#dataFile) === 'unallocated') {
+      if (allocated !== 0) fail('a subcluster is allocated and has no place', guest)
+    } else {
+      if ((allocated & zeroes) !== 0) fail('a subcluster is both allocated and zero', guest)
+      if (!isPlaced(upper, lower, guest, this.#geometry.clusterBytes, this.#dataFile))
+        fail('a cluster is where it may not be', guest, hostOffset(upper, lower))
+    }
+    if ((zeroes & bit) !== 0) return 'zero'
+    return (allocated & bit) !== 0 ? 'standard' : 'unallocated'
+  }
+}
