@@ -1,4 +1,5 @@
 import type { BlockSource } from '../block/source.ts'
+import type { Description } from './description.ts'
 
 /**
  * A format says where bytes are; `Image` (image.ts) holds the one loop that reads them.
@@ -49,4 +50,6 @@ export interface OpenFormat {
 
 export interface Format<Options> {
   open(source: BlockSource, options: Options): Promise<OpenFormat>
+  /** Describes also what `open` refuses, as far as it is this format at all. */
+  describe(source: BlockSource): Promise<Description>
 }

@@ -1,4 +1,5 @@
 import type { BlockSource } from '../block/source.ts'
+import type { Description } from './description.ts'
 import type { Format } from './format.ts'
 import { Image } from './image.ts'
 import { type Qcow2Options, qcow2 } from './qcow2/qcow2.ts'
@@ -28,4 +29,9 @@ export async function openImage(source: BlockSource, options: FormatOptions): Pr
 
 export function isFormatName(text: string): text is FormatName {
   return Object.hasOwn(FORMATS, text)
+}
+
+/** What `netcow info` tells of the image in `source`; also of one that `openImage` refuses. */
+export function describe(source: BlockSource, format: FormatName = 'qcow2'): Promise<Description> {
+  return FORMATS[format].describe(source)
 }

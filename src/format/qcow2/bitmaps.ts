@@ -14,7 +14,8 @@ const BitmapRecord = struct({
   name_size: u16,
   extra_data_size: u32,
 })
-const FLAGS = ['in-use', 'auto', 'extra-data-compatible'] as const
+/** By bit; QEMU has no word for the third, `extra_data_compatible`. */
+const FLAGS = ['in-use', 'auto'] as const
 /** The limits that QEMU has. */
 const BITMAPS = 65_535
 const NAME_BYTES = 1023

@@ -3,6 +3,7 @@ import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
 import { Clusters, type Entries } from './clusters.ts'
 import { unlock } from './crypto/unlock.ts'
+import { describeQcow2 } from './describe.ts'
 import { compressionOf, refuseUnknownFeatures } from './features.ts'
 import { type Geometry, geometryOf } from './geometry.ts'
 import { type Qcow2Head, readHead } from './head.ts'
@@ -63,6 +64,7 @@ export const qcow2: Format<Qcow2Options> = {
     opened.use(source)
     return { layout, sources: opened.move(), ...(below && { below }) }
   },
+  describe: describeQcow2,
 }
 
 /** How the L2 tables of this image are read. */

@@ -6,6 +6,9 @@ export const raw: Format<unknown> = {
   async open(source) {
     return { layout: layout(source), sources: source }
   },
+  async describe(source) {
+    return { 'virtual-size': source.size, format: 'raw', 'dirty-flag': false }
+  },
 }
 
 function layout(source: BlockSource): Layout {
