@@ -14,6 +14,8 @@ export type Mapping =
       readonly length: number
       readonly source: BlockSource
       readonly offset: number
+      /** What stands in the file is not yet the bytes: `source` deciphers it. */
+      readonly encrypted?: true
     }
   /** The bytes must be computed first: they stand at `offset` of what `unpack` returns. */
   | {
@@ -22,10 +24,10 @@ export type Mapping =
       readonly offset: number
       unpack(): Uint8Array | Promise<Uint8Array>
     }
-  /** The format says: zeroes. */
-  | { readonly kind: 'zero'; readonly length: number }
+  /** The format says: zeroes, whatever stands at the `offset` that may be allocated for them. */
+  | { readonly kind: 'zero'; readonly length: number; readonly offset?: number }
   /** This layer does not hold them; the one below shows through, or zeroes where there is none. */
-  | { readonly kind: 'hole'; readonly length: number }
+  | { readonly kind: 'hole'; readonly length: number; readonly offset?: number }
 
 /** Where the bytes of one open image are. */
 export interface Layout {

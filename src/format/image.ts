@@ -9,6 +9,16 @@ import type { Layout, Mapping, OpenFormat } from './format.ts'
 const RUNS_AT_ONCE = 16
 const DONE = Promise.resolve()
 
+/** What a run of bytes is, and which layer says so. */
+export interface Place {
+  readonly kind: 'data' | 'packed' | 'zero' | 'hole'
+  readonly length: number
+  /** 0 is this image, 1 the one below it. A hole is where the lowest layer asked has one. */
+  readonly layer: number
+  /** Where in the file of that layer the bytes stand, or would. */
+  readonly offset?: number
+}
+
 /** Reads the bytes that a format locates. The only loop of its kind. */
 export class Image implements BlockSource {
   readonly size: number
@@ -50,6 +60,17 @@ export class Image implements BlockSource {
       total += next.length
     }
     return { kind, length: total, depth: 1 }
+  }
+
+  /** The same as `extent`, one mapping at a time, with what a map of the image shows. */
+  async place(offset: number, length: number): Promise<Place> {
+    assertRange(this.size, offset, length)
+    const { kind, length: run, offset: at } = placed(await this.#layout.locate(offset, length))
+    const held = Math.min((this.#below?.size ?? 0) - offset, run)
+    if (kind !== 'hole' || held <= 0 || !this.#below)
+      return { kind, length: run, layer: 0, ...(at !== undefined && { offset: at }) }
+    const below = await placeIn(this.#below, offset, held)
+    return { ...below, layer: below.layer + 1 }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -110,6 +131,19 @@ export class Image implements BlockSource {
     const extent = await this.#below.extent(offset, held)
     return extent.depth === 0 ? extent : { ...extent, depth: extent.depth + 1 }
   }
+}
+
+/** A byte that is packed or encrypted has no place of its own in the file. */
+function placed(mapping: Mapping): Omit<Place, 'layer'> {
+  const { kind, length } = mapping
+  const standsThere = kind !== 'packed' && !(kind === 'data' && mapping.encrypted)
+  return standsThere ? mapping : { kind, length }
+}
+
+async function placeIn(source: BlockSource, offset: number, length: number): Promise<Place> {
+  if (source instanceof Image) return source.place(offset, length)
+  const extent = await source.extent(offset, length)
+  return { kind: extent.kind, length: extent.length, layer: 0 }
 }
 
 function copy(target: Uint8Array, unit: Uint8Array, offset: number): void {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import type { Test } from 'tap'
 import { type BlockSource, extents } from '../../src/block/source.ts'
+import { type MapEntry, mapImage } from '../../src/format/map.ts'
 import type { QemuExtent } from '../fixtures/qemu-img.ts'
 
 /** Bytes that look like a disk: text that compresses, noise that does not, and gaps. */
@@ -74,4 +76,42 @@ export function extentsOfQemu(map: readonly QemuExtent[]): Kind[] {
       end: start + length,
     })),
   )
+}
+
+/** The map of an image, as QEMU would give it if it did not look for holes in the file. */
+async function mapOf(image: BlockSource): Promise<MapEntry[]> {
+  return Array.fromAsync(mapImage(image))
+}
+
+function mapOfQemu(map: readonly QemuExtent[], compressed: readonly MapEntry[]): MapEntry[] {
+  const list: MapEntry[] = []
+  for (const { data, zero, ...entry } of map) {
+    const next = { ...entry, data, zero: zero && !data, compressed: false }
+    const last = list.at(-1)
+    const end = last && last.start + last.length
+    const goesOn =
+      last &&
+      last.data === next.data &&
+      last.zero === next.zero &&
+      last.present === next.present &&
+      last.depth === next.depth &&
+      (last.offset === undefined ? undefined : last.offset + last.length) === next.offset
+    if (goesOn && end === next.start)
+      list.splice(-1, 1, { ...last, length: last.length + next.length })
+    else list.push(next)
+  }
+  // QEMU 7.2 does not tell compressed data from data without a place.
+  const packed = new Set(compressed.filter((entry) => entry.compressed).map(({ start }) => start))
+  return list.map((entry) => ({ ...entry, compressed: packed.has(entry.start) }))
+}
+
+/** Compares both what a map shows and what a client is told. */
+export async function mapsLike(
+  t: Test,
+  image: BlockSource,
+  theirs: readonly QemuExtent[],
+): Promise<void> {
+  const ours = await mapOf(image)
+  t.strictSame(ours, mapOfQemu(theirs, ours), 'the map')
+  t.strictSame(await extentsOf(image), extentsOfQemu(theirs), 'the extents')
 }

@@ -6,7 +6,8 @@ import type { Geometry } from './geometry.ts'
 export type Run =
   /** The bytes stand at `host`. */
   | { readonly kind: 'standard'; readonly length: number; readonly host: number }
-  | { readonly kind: 'zero' | 'unallocated'; readonly length: number }
+  /** `host` is allocated for the bytes, but not read. */
+  | { readonly kind: 'zero' | 'unallocated'; readonly length: number; readonly host?: number }
   /** The bytes stand at `within` of the cluster that `packedLength` bytes at `host` unpack to. */
   | {
       readonly kind: 'compressed'
@@ -55,21 +56,20 @@ export class Clusters implements Entries {
     const wanted = within + length
     let reach = clusterBytes
     for (let next = at + 8; reach < wanted && next < slice.byteLength; next += 8) {
-      if (!this.#continues(slice, next, kind, first + reach, offset - within + reach)) break
+      const host = first === 0 && kind !== 'standard' ? 0 : first + reach
+      if (!this.#continues(slice, next, kind, host)) break
       reach += clusterBytes
     }
     const held = Math.min(length, reach - within)
-    return kind === 'standard'
-      ? { kind, length: held, host: first + within }
-      : { kind, length: held }
+    if (kind === 'standard') return { kind, length: held, host: first + within }
+    return first === 0 ? { kind, length: held } : { kind, length: held, host: first + within }
   }
 
-  #continues(slice: DataView, at: number, kind: ClusterKind, host: number, guest: number): boolean {
+  /** Whether the next entry goes on in the same way, in the next place. */
+  #continues(slice: DataView, at: number, kind: ClusterKind, host: number): boolean {
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
-    if (clusterKind(upper, lower, this.#dataFile) !== kind) return false
-    if (kind === 'standard') return hostOffset(upper, lower) === host
-    return kind === 'unallocated' || this.#isPlaced(upper, lower, guest)
+    return clusterKind(upper, lower, this.#dataFile) === kind && hostOffset(upper, lower) === host
   }
 
   #check(kind: ClusterKind, upper: number, lower: number, guest: number): void {

@@ -48,17 +48,24 @@ export class Qcow2Layout implements Layout {
           unpack: () => this.#packed.cluster(run.host, run.packedLength),
         }
       case 'zero':
-        return { kind: 'zero', length: run.length }
+        return { kind: 'zero', length: run.length, ...this.#allocated(run.host) }
       case 'unallocated':
-        return { kind: 'hole', length: run.length }
+        return { kind: 'hole', length: run.length, ...this.#allocated(run.host) }
     }
+  }
+
+  #allocated(host: number | undefined): { offset?: number } {
+    return host === undefined || this.#clusters.encrypted ? {} : { offset: host }
   }
 
   /** A file that ends early reads as zeroes from there on. */
   #standard(guest: number, host: number, length: number): Mapping {
-    const source = this.#clusters(host, guest)
+    const source = this.#clusters.at(host, guest)
     const held = source.size - host
-    if (held <= 0) return { kind: 'zero', length }
-    return { kind: 'data', length: Math.min(length, held), source, offset: host }
+    if (held <= 0) return { kind: 'zero', length, offset: host }
+    const run = { length: Math.min(length, held), source, offset: host }
+    return this.#clusters.encrypted
+      ? { kind: 'data', ...run, encrypted: true }
+      : { kind: 'data', ...run }
   }
 }

@@ -39,9 +39,9 @@ export class Subclusters implements Entries {
     const kind = this.#kind(slice, at, offset - within, first)
     const host = hostOffset(upper, lower)
     const held = this.#reach(slice, at, offset, length, kind, host) - within
-    return kind === 'standard'
-      ? { kind, length: Math.min(length, held), host: host + within }
-      : { kind, length: Math.min(length, held) }
+    const run = { length: Math.min(length, held), host: host + within }
+    if (kind === 'standard') return { kind, ...run }
+    return host === 0 ? { kind, length: run.length } : { kind, ...run }
   }
 
   /** Where the run ends, counted from the beginning of its first cluster. */
@@ -61,7 +61,8 @@ export class Subclusters implements Entries {
       const next = at + cluster * ENTRY_BYTES
       if (next >= slice.byteLength) break
       const inCluster = reach % clusterBytes
-      if (inCluster === 0 && !this.#goesOn(slice, next, kind, host + reach)) break
+      const place = host === 0 && kind !== 'standard' ? 0 : host + reach
+      if (inCluster === 0 && !this.#goesOn(slice, next, place)) break
       const guest = offset - within + cluster * clusterBytes
       if (this.#kind(slice, next, guest, inCluster / this.#bytes) !== kind) break
     }
@@ -69,11 +70,11 @@ export class Subclusters implements Entries {
   }
 
   /** Whether the entry of the next cluster can belong to the run at all. */
-  #goesOn(slice: DataView, at: number, kind: Kind, host: number): boolean {
+  #goesOn(slice: DataView, at: number, host: number): boolean {
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
     if (clusterKind(upper, lower & ~1, this.#dataFile) === 'compressed') return false
-    return kind !== 'standard' || hostOffset(upper, lower) === host
+    return hostOffset(upper, lower) === host
   }
 
   #kind(slice: DataView, at: number, guest: number, subcluster: number): Kind {

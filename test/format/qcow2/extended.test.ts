@@ -2,7 +2,7 @@ import t from 'tap'
 import { openImage } from '../../../src/format/registry.ts'
 import { Qemu } from '../../fixtures/qemu-img.ts'
 import { BytesSource } from '../bytes-source.ts'
-import { extentsOf, extentsOfQemu, readsLike } from '../content.ts'
+import { mapsLike, readsLike } from '../content.ts'
 
 const CLUSTERS = 24
 const SUBCLUSTERS = 32
@@ -50,5 +50,5 @@ for (const clusterBytes of [16384, 65536, 2 ** 21])
       await qemu.io(name, commands(clusterBytes, seed, size), ['-f', 'qcow2', '-d', 'unmap'])
       await using image = await openImage(new BytesSource(await qemu.bytes(name)), {})
       await readsLike(image, await qemu.disk(name))
-      t.strictSame(await extentsOf(image), extentsOfQemu(await qemu.map(name)))
+      await mapsLike(t, image, await qemu.map(name))
     })

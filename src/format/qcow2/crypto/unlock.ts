@@ -11,8 +11,12 @@ const AES = 1
 const LUKS = 2
 const AES_KEY_BYTES = 16
 
-/** From where the standard clusters are read: host and guest offset of a run to a source. */
-export type ClusterSource = (host: number, guest: number) => BlockSource
+/** From where the standard clusters are read in clear. */
+export interface ClusterSource {
+  readonly encrypted: boolean
+  /** The source of a run at these host and guest offsets; its offsets are those of the host. */
+  at(host: number, guest: number): BlockSource
+}
 
 /**
  * Finds how the clusters in `clusters` are encrypted, and unlocks them. Legacy AES cannot tell a
@@ -27,18 +31,20 @@ export async function unlock(
 ): Promise<ClusterSource> {
   switch (header.crypt_method) {
     case 0:
-      return () => clusters
+      return { encrypted: false, at: () => clusters }
     case AES: {
       const key = new Uint8Array(AES_KEY_BYTES)
       key.set(needed(passphrase, 'legacy AES').subarray(0, AES_KEY_BYTES))
       const cipher = sectorCipher('aes', 'cbc-plain64', key)
-      return (host, guest) => new Decrypting(clusters, cipher, (guest - host) / SECTOR)
+      const at = (host: number, guest: number) =>
+        new Decrypting(clusters, cipher, (guest - host) / SECTOR)
+      return { encrypted: true, at }
     }
     case LUKS: {
       const place = luksPlace(header, extensions)
       const cipher = await unlockLuks(source, place, needed(passphrase, 'LUKS'))
       const clear = new Decrypting(clusters, cipher)
-      return () => clear
+      return { encrypted: true, at: () => clear }
     }
     default:
       throw new ImageUnsupported(`encryption method ${header.crypt_method}`, {
