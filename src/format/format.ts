@@ -1,5 +1,6 @@
 import type { BlockSource } from '../block/source.ts'
 import type { Description } from './description.ts'
+import type { Explanation } from './explanation.ts'
 
 /**
  * A format says where bytes are; `Image` (image.ts) holds the one loop that reads them.
@@ -54,4 +55,6 @@ export interface Format<Options> {
   open(source: BlockSource, options: Options): Promise<OpenFormat>
   /** Describes also what `open` refuses, as far as it is this format at all. */
   describe(source: BlockSource): Promise<Description>
+  /** Follows one guest offset to its place in the file. */
+  explain(source: BlockSource, offset: number, options: Options): Promise<Explanation>
 }

@@ -1,5 +1,6 @@
 import type { BlockSource } from '../block/source.ts'
 import type { Description } from './description.ts'
+import type { Explanation } from './explanation.ts'
 import type { Format } from './format.ts'
 import { Image } from './image.ts'
 import { type Qcow2Options, qcow2 } from './qcow2/qcow2.ts'
@@ -34,4 +35,13 @@ export function isFormatName(text: string): text is FormatName {
 /** What `netcow info` tells of the image in `source`; also of one that `openImage` refuses. */
 export function describe(source: BlockSource, format: FormatName = 'qcow2'): Promise<Description> {
   return FORMATS[format].describe(source)
+}
+
+/** How `netcow map --offset` finds a byte of the virtual disk in this one file. */
+export function explain(
+  source: BlockSource,
+  offset: number,
+  options: FormatOptions,
+): Promise<Explanation> {
+  return FORMATS[options.format ?? 'qcow2'].explain(source, offset, options)
 }

@@ -1,17 +1,17 @@
 import type { BlockSource } from '../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
-import { Clusters, type Entries } from './clusters.ts'
 import { unlock } from './crypto/unlock.ts'
 import { describeQcow2 } from './describe.ts'
+import { entriesOf } from './entries.ts'
+import { explainQcow2 } from './explain.ts'
 import { compressionOf, refuseUnknownFeatures } from './features.ts'
-import { type Geometry, geometryOf } from './geometry.ts'
+import { geometryOf } from './geometry.ts'
 import { type Qcow2Head, readHead } from './head.ts'
 import { Qcow2Layout } from './layout.ts'
 import { PackedClusters } from './packed-clusters.ts'
-import { findSnapshot } from './snapshots.ts'
-import { Subclusters } from './subclusters.ts'
-import { type L1Place, Tables } from './tables.ts'
+import { diskOf } from './snapshots.ts'
+import { Tables } from './tables.ts'
 
 /** What is remembered: enough for the L2 tables of 64 GiB, and for 256 clusters of 64 KiB. */
 const DEFAULT_TABLE_BYTES = 8 * 2 ** 20
@@ -53,7 +53,7 @@ export const qcow2: Format<Qcow2Options> = {
     const clusters = features.dataFile ? opened.use(await dataFile(head, options)) : source
     const { passphrase, tableBytes = DEFAULT_TABLE_BYTES } = options
     const place = await unlock(source, clusters, header, extensions, passphrase)
-    const { l1, size } = await disk(source, head, options)
+    const { l1, size } = await diskOf(source, header, options.snapshot)
     const tables = await Tables.open(source, geometry, l1, size, tableBytes)
     const { clusterBytes } = geometry
     const { decodedBytes = DEFAULT_DECODED_BYTES } = options
@@ -65,13 +65,7 @@ export const qcow2: Format<Qcow2Options> = {
     return { layout, sources: opened.move(), ...(below && { below }) }
   },
   describe: describeQcow2,
-}
-
-/** How the L2 tables of this image are read. */
-export function entriesOf({ header, features }: Qcow2Head, geometry: Geometry): Entries {
-  return features.extendedL2
-    ? new Subclusters(geometry, features.dataFile)
-    : new Clusters(geometry, header.version, features.dataFile)
+  explain: explainQcow2,
 }
 
 /** What is not read is refused by name, before anything depends on it. */
@@ -87,18 +81,6 @@ function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Optio
     throw new ImageInvalid('the image says its data file is raw, but has no data file', {
       where: { offset: 88 },
     })
-}
-
-/** The active disk or a snapshot's: its tables and its own size. */
-async function disk(
-  source: BlockSource,
-  { header }: Qcow2Head,
-  { snapshot }: Qcow2Options,
-): Promise<{ l1: L1Place; size: number }> {
-  if (snapshot === undefined)
-    return { l1: { offset: header.l1_table_offset, count: header.l1_size }, size: header.size }
-  const { l1, diskBytes } = await findSnapshot(source, header, snapshot)
-  return { l1, size: diskBytes }
 }
 
 async function dataFile({ extensions }: Qcow2Head, options: Qcow2Options): Promise<BlockSource> {

@@ -49,21 +49,30 @@ export async function readSnapshots(source: BlockSource, header: Header): Promis
   return snapshots
 }
 
-/** By id, or else by name, as QEMU does. */
-export async function findSnapshot(
+/** Where the tables of a disk are and how large it is: the active one, or a snapshot's. */
+export interface Disk {
+  readonly l1: L1Place
+  readonly size: number
+}
+
+/** The disk of the snapshot with this id, or else this name, as QEMU does; else the active one. */
+export async function diskOf(
   source: BlockSource,
   header: Header,
-  word: string,
-): Promise<Snapshot> {
+  snapshot: string | undefined,
+): Promise<Disk> {
+  if (snapshot === undefined)
+    return { l1: { offset: header.l1_table_offset, count: header.l1_size }, size: header.size }
   const all = await readSnapshots(source, header)
-  const found = all.find(({ id }) => id === word) ?? all.find(({ name }) => name === word)
+  const found = all.find(({ id }) => id === snapshot) ?? all.find(({ name }) => name === snapshot)
   if (!found) {
     const names = all.map(({ id, name }) => `${id} ${JSON.stringify(name)}`).join(', ')
-    throw new UsageError(`the image has no snapshot ${JSON.stringify(word)}`, {
+    throw new UsageError(`the image has no snapshot ${JSON.stringify(snapshot)}`, {
       advice: all.length > 0 ? `it has ${names}` : 'it has none',
     })
   }
-  return checked(found, header)
+  checkTable(found, header)
+  return { l1: found.l1, size: found.diskBytes }
 }
 
 async function readSnapshot(reader: TableReader, header: Header): Promise<Snapshot> {
@@ -92,7 +101,7 @@ async function readSnapshot(reader: TableReader, header: Header): Promise<Snapsh
 }
 
 /** The same limits as for the active L1 table, whose size the snapshot's own disk may exceed. */
-function checked(snapshot: Snapshot, header: Header): Snapshot {
+function checkTable(snapshot: Snapshot, header: Header): void {
   const { offset, count } = snapshot.l1
   if (count > L1_ENTRIES)
     throw new ImageInvalid('the L1 table of the snapshot is too large', {
@@ -106,7 +115,6 @@ function checked(snapshot: Snapshot, header: Header): Snapshot {
     throw new ImageUnsupported('a snapshot of 8 PiB or more', {
       where: { size: snapshot.diskBytes },
     })
-  return snapshot
 }
 
 function text(bytes: Uint8Array): string {

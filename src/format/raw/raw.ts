@@ -9,6 +9,10 @@ export const raw: Format<unknown> = {
   async describe(source) {
     return { 'virtual-size': source.size, format: 'raw', 'dirty-flag': false }
   },
+  async explain(source, offset) {
+    const steps = [{ what: 'guest', offset, 'virtual-size': source.size }]
+    return { steps, result: offset < source.size ? { kind: 'data', offset } : { kind: 'outside' } }
+  },
 }
 
 function layout(source: BlockSource): Layout {
