@@ -1,0 +1,59 @@
+/** A file of an archive: its path without a leading slash, and what is in it. */
+export interface ArchiveFile {
+  readonly path: string
+  readonly content: Uint8Array
+}
+
+const MAGIC = '070701'
+const DIRECTORY = 0o040755
+const FILE = 0o100644
+/** Headers and contents start at multiples of this, counted from the start of the archive. */
+const ALIGNMENT = 4
+
+/**
+ * A cpio archive in the "newc" format (Documentation/driver-api/early-userspace/buffer-format in
+ * Linux), of root's files and the directories above them. The kernel unpacks archives that follow
+ * each other in an initramfs over one another, so this adds files to one without changing it.
+ */
+export function archive(files: readonly ArchiveFile[]): Buffer {
+  const directories = new Set(files.flatMap(({ path }) => ancestors(path)))
+  const entries = [
+    ...[...directories].sort().map((path) => entry(path, DIRECTORY, new Uint8Array())),
+    ...files.map(({ path, content }) => entry(path, FILE, content)),
+    entry('TRAILER!!!', 0, new Uint8Array()),
+  ]
+  return Buffer.concat(entries)
+}
+
+/** `bytes` with zeroes up to where another archive may follow. */
+export function padded(bytes: Uint8Array): Buffer {
+  const rest = (ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT
+  return Buffer.concat([bytes, Buffer.alloc(rest)])
+}
+
+function ancestors(path: string): string[] {
+  const parts = path.split('/').slice(0, -1)
+  return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
+}
+
+function entry(path: string, mode: number, content: Uint8Array): Buffer {
+  const name = Buffer.from(`${path}\0`)
+  const fields = {
+    ino: 0,
+    mode,
+    uid: 0,
+    gid: 0,
+    nlink: 1,
+    mtime: 0,
+    filesize: content.length,
+    devmajor: 0,
+    devminor: 0,
+    rdevmajor: 0,
+    rdevminor: 0,
+    namesize: name.length,
+    check: 0,
+  }
+  const header = Object.values(fields).map((value) => value.toString(16).padStart(8, '0'))
+  const head = Buffer.concat([Buffer.from(MAGIC + header.join('')), name])
+  return Buffer.concat([padded(head), padded(content)])
+}

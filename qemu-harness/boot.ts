@@ -1,0 +1,113 @@
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { RangeServer } from '../test/fixtures/range-server.ts'
+import { padded } from './archive.ts'
+import { checkArchive } from './check-archive.ts'
+import { type BootFiles, dracutInitramfs } from './initramfs.ts'
+import { fault } from './judge.ts'
+import { Machine } from './machine.ts'
+import { networkStart } from './netboot.ts'
+import { observe } from './observation.ts'
+import { HOST, type Start } from './qemu.ts'
+import { type BootResult, measured } from './result.ts'
+import { IMAGE_PATH, type Scenario } from './scenario.ts'
+import type { Suite } from './tree.ts'
+import type { Workshop } from './workshop.ts'
+
+/** One boot, whoever asks for it. */
+export interface Boot extends Omit<Scenario, 'description' | 'image'> {
+  readonly name: string
+  /** The Debian that brings kernel and initramfs. */
+  readonly suite: Suite
+  /** A file for the harness's own server, or what lies on another one. */
+  readonly image: { readonly file: string } | { readonly url: string }
+  readonly manifest: string | undefined
+  readonly script: string | undefined
+  /** Checks that may fail. */
+  readonly tolerates: readonly string[]
+  /** The user sits at the console, and the guest stays up after its check. */
+  readonly interactive: boolean
+  readonly deadlineMs: number
+}
+
+const LOGS = join(import.meta.dirname, '../results/boots')
+const MEMORY_MIB = 1024
+/** The console is read here, and a guest that gives up must end. */
+const ALWAYS = ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff']
+const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
+
+/** Boots once and judges what came of it. */
+export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> {
+  const files = await dracutInitramfs(workshop.cache, plan.suite, workshop.netcow)
+  const directory = await mkdtemp(join(tmpdir(), 'netcow-boot-'))
+  try {
+    const initramfs = await withCheck(plan, files.initramfs, directory)
+    await using server = await RangeServer.open()
+    if ('file' in plan.image) server.put(IMAGE_PATH, plan.image)
+    await plan.serve?.(server)
+    const start = await startOf(plan, { ...files, initramfs }, server, directory)
+    return await watch(plan, start, server, workshop)
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
+
+/** The initramfs with the guest's own check behind it. */
+async function withCheck(plan: Boot, initramfs: string, directory: string): Promise<string> {
+  const mode = plan.interactive ? 'demo' : 'check'
+  const check = await checkArchive({ mode, manifest: plan.manifest, script: plan.script })
+  const path = join(directory, 'initramfs')
+  await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
+  return path
+}
+
+async function startOf(
+  plan: Boot,
+  files: BootFiles,
+  server: RangeServer,
+  directory: string,
+): Promise<Start> {
+  const { port } = server
+  const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
+  const words = [...ALWAYS, ...plan.words(url)]
+  if (plan.start !== 'network') return { kind: 'kernel', ...files, words }
+  server.put(PATHS.kernel, { file: files.kernel })
+  server.put(PATHS.initramfs, { file: files.initramfs })
+  return networkStart(directory, { port, ...PATHS, words })
+}
+
+async function watch(
+  plan: Boot,
+  start: Start,
+  server: RangeServer,
+  { accelerator }: Workshop,
+): Promise<BootResult> {
+  await mkdir(LOGS, { recursive: true })
+  const log = join(LOGS, `${plan.name}.log`)
+  const startedMs = performance.now()
+  await using machine = await Machine.start(
+    { accelerator, start, memoryMiB: MEMORY_MIB },
+    { log, interactive: plan.interactive, signal: AbortSignal.timeout(plan.deadlineMs) },
+  )
+  const incident = plan.meanwhile?.(machine, server).catch(String)
+  const [observation, end] = await Promise.all([observe(machine, server), machine.ended])
+  const endedMs = performance.now()
+
+  const { verdict, bootedAtMs } = observation
+  const evidence = { end, verdict, console: machine.console.all, tolerates: plan.tolerates }
+  const reason = fault(plan.expects, evidence) ?? (await incident)
+  const { seconds, ...rest } = measured(observation)
+  const total = (endedMs - startedMs) / 1000
+  const poweredOff = bootedAtMs === undefined ? undefined : (endedMs - bootedAtMs) / 1000
+  return {
+    name: plan.name,
+    ok: reason === undefined,
+    ...(reason !== undefined && { reason }),
+    seconds: { ...seconds, ...(poweredOff !== undefined && { poweredOff }), total },
+    ...rest,
+    traffic: server.traffic(IMAGE_PATH),
+    ...('file' in plan.image && { imageBytes: (await stat(plan.image.file)).size }),
+    log,
+  }
+}

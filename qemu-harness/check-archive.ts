@@ -1,0 +1,38 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type ArchiveFile, archive } from './archive.ts'
+
+export interface Check {
+  /** `demo` leaves the guest running when the check is done. */
+  readonly mode: 'check' | 'demo'
+  /** Checksums as sha256sum prints them, or undefined if the files of the image are unknown. */
+  readonly manifest: string | undefined
+  /** A scenario's own check, shell: its exit code decides, its output is the detail. */
+  readonly script: string | undefined
+}
+
+const GUEST = join(import.meta.dirname, 'guest')
+/** dracut keeps its hooks in the first, since version 110 in the second. */
+const HOOKS = ['usr/lib/dracut/hooks', 'var/lib/dracut/hooks']
+const HARNESS = 'usr/lib/netcow-harness'
+
+/** What an initramfs needs beside itself for any systemd in any image to check itself. */
+export async function checkArchive({ mode, manifest, script }: Check): Promise<Buffer> {
+  const from = async (path: string, file: string): Promise<ArchiveFile> => ({
+    path,
+    content: await readFile(file),
+  })
+  const files = [
+    from(`${HARNESS}/check.sh`, join(GUEST, 'check.sh')),
+    from(`${HARNESS}/netcow-check.service`, join(GUEST, 'netcow-check.service')),
+  ]
+  for (const hooks of HOOKS) {
+    files.push(from(`${hooks}/pre-pivot/90-netcow-harness.sh`, join(GUEST, 'plant.sh')))
+    const emergency = `${hooks}/shutdown-emergency/90-netcow-harness.sh`
+    files.push(from(emergency, join(GUEST, 'emergency.sh')))
+  }
+  if (manifest !== undefined) files.push(from(`${HARNESS}/manifest`, manifest))
+  if (script !== undefined) files.push(from(`${HARNESS}/scenario.check.sh`, script))
+  const modeFile = { path: `${HARNESS}/mode`, content: Buffer.from(mode) }
+  return archive([...(await Promise.all(files)), modeFile])
+}

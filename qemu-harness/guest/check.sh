@@ -1,0 +1,97 @@
+# Runs in the guest once it has reached multi-user, and reports to the second serial port: lines
+# of JSON, one for each thing it looked at, and a last one that says it is done.
+# /run/netcow-harness/mode, which the host wrote, is check, or demo: then the guest stays up.
+set -u
+here=/run/netcow-harness
+exec 3>/dev/ttyS1
+
+seconds_since_boot() { cut -d' ' -f1 /proc/uptime; }
+
+# Free text as the inside of a JSON string.
+plain() { printf %s "$*" | tr -d '\\"' | tr '\n\t' '  ' | tr -cd '[:print:]' | cut -c1-300; }
+
+measure() { printf '{"measure":"%s","value":%s}\n' "$1" "$2" >&3; }
+
+# check NAME COMMAND...: the check is good if the command succeeds; what it prints is the detail.
+check() {
+  name=$1
+  shift
+  ok=false
+  detail=$("$@" 2>&1) && ok=true
+  printf '{"check":"%s","ok":%s,"detail":"%s"}\n' "$name" "$ok" "$(plain "$detail")" >&3
+}
+
+# The root file system lies on a network block device, or on an overlayfs above one.
+root_device() {
+  findmnt --noheadings --raw --output SOURCE,FSTYPE,OPTIONS /
+  source=$(findmnt --noheadings --raw --output SOURCE /)
+  case $source in
+    /dev/nbd*) return 0 ;;
+    overlay* | LiveOS_rootfs) grep -q '^/dev/nbd' /proc/mounts || ls -d /sys/block/nbd*/pid ;;
+    *) lsblk --noheadings --inverse --list --output NAME "$source" | grep '^nbd' ;;
+  esac
+}
+
+drop_caches() {
+  sync
+  echo 3 >/proc/sys/vm/drop_caches
+}
+
+# What is written must be read back from the device, not from the page cache.
+write_and_read() {
+  file=/var/lib/netcow-harness
+  dd if=/dev/urandom of="$here/written" bs=64k count=16 status=none
+  cp "$here/written" "$file" && drop_caches
+  cmp "$here/written" "$file" && rm "$file" "$here/written" && drop_caches
+}
+
+checksums() {
+  cd / && sha256sum --check --strict --quiet "$here/manifest" && wc -l <"$here/manifest"
+}
+
+# Everything that was to be started is started or has failed.
+failed_units() {
+  systemctl is-system-running --wait >/dev/null
+  failed=$(systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1)
+  [ -z "$failed" ] || { echo "$failed" && return 1; }
+}
+
+kernel_log() {
+  ! dmesg | grep -iE 'I/O error|(EXT4|XFS|BTRFS).*(error|corrupt)|blocked for more than|stuck request'
+}
+
+# The daemon is the oldest process whose first argument begins with @netcow.
+daemon_memory() {
+  for status in /proc/[0-9]*/status; do
+    process=${status%/status}
+    case $(tr '\0' '\n' <"$process/cmdline" 2>/dev/null | head -n 1) in
+      @netcow*) ;;
+      *) continue ;;
+    esac
+    for field in RssAnon RssFile VmHWM; do
+      measure "daemon$field" "$(awk -v field="$field:" '$1 == field { print $2 * 1024 }' "$status")"
+    done
+    echo "${process#/proc/}" && return 0
+  done
+  echo 'no process is called @netcow' && return 1
+}
+
+attached() {
+  milliseconds=$(sed -n 's/.*"attachedAtUptimeMs": *\([0-9.]*\).*/\1/p' /run/netcow/status.json)
+  measure attachedSeconds "$(awk -v ms="$milliseconds" 'BEGIN { print ms / 1000 }')"
+}
+
+measure multiUserSeconds "$(seconds_since_boot)"
+check attached attached
+check root root_device
+check units failed_units
+check write write_and_read
+[ ! -s "$here/manifest" ] || check checksums checksums
+check daemon daemon_memory
+for extra in "$here"/*.check.sh; do
+  [ ! -e "$extra" ] || check "$(basename "$extra" .check.sh)" sh "$extra"
+done
+check kernel kernel_log
+measure doneSeconds "$(seconds_since_boot)"
+printf '{"done":true}\n' >&3
+[ "$(cat "$here/mode")" = demo ] || systemctl poweroff

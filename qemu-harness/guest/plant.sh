@@ -1,0 +1,9 @@
+# A dracut pre-pivot hook: plants the guest's check beside the image, in /run, which survives
+# switch_root. Sourced, so it only returns.
+plant_netcow_check() {
+  mkdir -p /run/netcow-harness /run/systemd/system/multi-user.target.wants
+  cp /usr/lib/netcow-harness/* /run/netcow-harness/
+  mv /run/netcow-harness/netcow-check.service /run/systemd/system/
+  ln -s ../netcow-check.service /run/systemd/system/multi-user.target.wants/
+}
+plant_netcow_check

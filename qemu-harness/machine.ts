@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { Socket } from 'node:net'
+import { Lines } from './lines.ts'
+import {
+  CARD,
+  CONTROL_DESCRIPTOR,
+  type Hardware,
+  VERDICT_DESCRIPTOR,
+  qemuArguments,
+} from './qemu.ts'
+import { Qmp } from './qmp.ts'
+
+/** How a machine came to its end. */
+export type End = 'powered off' | 'restarted' | 'halted' | 'killed'
+
+export interface Surroundings {
+  /** A file for everything that the console says. */
+  readonly log: string
+  /** The user sits at the console. */
+  readonly interactive: boolean
+  /** Ends the machine, wherever it is. */
+  readonly signal: AbortSignal
+}
+
+/** A running QEMU: its console, its second serial port, and what can be done to it from outside. */
+export class Machine implements AsyncDisposable {
+  readonly console: Lines
+  /** The second serial port, to which the guest's check reports. */
+  readonly verdict: Lines
+  /** Resolves when QEMU is gone. */
+  readonly ended: Promise<End>
+  readonly #child: ChildProcess
+  readonly #qmp: Qmp
+  #end: End = 'killed'
+
+  static async start(hardware: Hardware, surroundings: Surroundings): Promise<Machine> {
+    const { interactive, signal } = surroundings
+    const child = spawn('qemu-system-x86_64', qemuArguments(hardware, interactive), {
+      stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit', 'pipe', 'pipe'],
+      killSignal: 'SIGKILL',
+      signal,
+    })
+    const ended = once(child, 'close').catch(() => once(child, 'close'))
+    const qmp = await Qmp.open(socket(child, CONTROL_DESCRIPTOR))
+    return new Machine(child, ended, qmp, surroundings)
+  }
+
+  private constructor(
+    child: ChildProcess,
+    ended: Promise<unknown>,
+    qmp: Qmp,
+    { log, interactive }: Surroundings,
+  ) {
+    assert(child.stdout)
+    this.#child = child
+    this.#qmp = qmp
+    child.stdout.pipe(createWriteStream(log))
+    if (interactive) child.stdout.pipe(process.stdout)
+    this.console = new Lines(child.stdout)
+    this.verdict = new Lines(socket(child, VERDICT_DESCRIPTOR))
+    qmp.on('SHUTDOWN', ({ reason }) => {
+      if (reason === 'guest-shutdown') this.#end = 'powered off'
+      if (reason === 'guest-reset') this.#end = 'restarted'
+    })
+    this.ended = ended.then(() => this.#end)
+    // QEMU goes on for ever with a kernel that has halted.
+    this.console.find(/reboot: System halted/).then(
+      () => this.#kill('halted'),
+      () => undefined,
+    )
+  }
+
+  /** Pulls the network cable out, or plugs it in again. */
+  async connect(connected: boolean): Promise<void> {
+    await this.#qmp.execute('set_link', { name: CARD, up: connected })
+  }
+
+  /** Stops the processors, or lets them go on. */
+  async freeze(frozen: boolean): Promise<void> {
+    await this.#qmp.execute(frozen ? 'stop' : 'cont')
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#kill('killed')
+    await this.ended
+  }
+
+  #kill(end: End): void {
+    this.#end = end
+    this.#child.kill('SIGKILL')
+  }
+}
+
+function socket(child: ChildProcess, descriptor: number): Socket {
+  const stream = child.stdio[descriptor]
+  assert(stream instanceof Socket)
+  return stream
+}

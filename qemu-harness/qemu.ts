@@ -1,0 +1,66 @@
+import type { Accelerator } from './accelerator.ts'
+
+/** How a machine finds its kernel: given to it, or by the boot ROM of its network card. */
+export type Start =
+  | {
+      readonly kind: 'kernel'
+      readonly kernel: string
+      readonly initramfs: string
+      readonly words: readonly string[]
+    }
+  | { readonly kind: 'network'; readonly tftp: string; readonly bootFile: string }
+
+/** A virtual machine without a disk. */
+export interface Hardware {
+  readonly accelerator: Accelerator
+  readonly start: Start
+  readonly memoryMiB: number
+}
+
+/** Where a guest reaches the servers on this machine's loopback. */
+export const HOST = '10.0.2.2'
+
+/** The network card, as QMP's set_link names it. */
+export const CARD = 'card'
+
+const PROCESSORS = 2
+
+/** The descriptors, beside the standard three, that QEMU is started with: connected sockets. */
+export const CONTROL_DESCRIPTOR = 3
+export const VERDICT_DESCRIPTOR = 4
+
+/** QEMU's command line; a console that is `interactive` has QEMU's own keys, as Ctrl-A X. */
+export function qemuArguments(
+  { accelerator, start, memoryMiB }: Hardware,
+  interactive: boolean,
+): string[] {
+  const console = interactive ? 'stdio,mux=on' : 'stdio'
+  return [
+    ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    accelerator.options,
+    ['-smp', `${PROCESSORS}`, '-m', `${memoryMiB}`, '-device', 'virtio-rng-pci'],
+    ['-chardev', `${console},id=console,signal=off`, '-serial', 'chardev:console'],
+    interactive ? ['-mon', 'chardev=console,mode=readline'] : [],
+    ['-chardev', `socket,id=verdict,fd=${VERDICT_DESCRIPTOR}`, '-serial', 'chardev:verdict'],
+    ['-chardev', `socket,id=control,fd=${CONTROL_DESCRIPTOR}`],
+    ['-mon', 'chardev=control,mode=control'],
+    startArguments(start),
+  ].flat()
+}
+
+function startArguments(start: Start): string[] {
+  const card = `virtio-net-pci,netdev=network,id=${CARD}`
+  switch (start.kind) {
+    case 'kernel':
+      return [
+        ['-kernel', start.kernel, '-initrd', start.initramfs],
+        ['-append', start.words.join(' ')],
+        ['-netdev', 'user,id=network', '-device', `${card},romfile=`],
+      ].flat()
+    case 'network':
+      return [
+        ['-netdev', `user,id=network,tftp=${start.tftp},bootfile=${start.bootFile}`],
+        ['-device', `${card},bootindex=1`, '-boot', 'n'],
+      ].flat()
+  }
+}

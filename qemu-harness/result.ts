@@ -1,0 +1,46 @@
+import type { Traffic } from '../test/fixtures/range-server.ts'
+import type { Observation } from './observation.ts'
+
+/** What came of one boot. */
+export interface BootResult {
+  readonly name: string
+  readonly ok: boolean
+  /** Why not, in one line. */
+  readonly reason?: string
+  /** Since the kernel started; `total` is all the machine's time, with its firmware. */
+  readonly seconds: {
+    readonly attached?: number
+    readonly multiUser?: number
+    readonly poweredOff?: number
+    readonly total: number
+  }
+  /** What the image's server was asked for until multi-user, and in all. */
+  readonly toMultiUser?: Traffic
+  readonly traffic: Traffic
+  readonly imageBytes?: number
+  /** Memory of the daemon that no file backs, and the most that it had resident at once. */
+  readonly daemonBytes?: { readonly own: number; readonly peak: number }
+  /** The file that has what the console said. */
+  readonly log: string
+}
+
+/** The guest's own measures, in the terms of a result. */
+export function measured({ verdict: { measures }, toMultiUser }: Observation): Pick<
+  BootResult,
+  'toMultiUser' | 'daemonBytes'
+> & {
+  seconds: Omit<BootResult['seconds'], 'total'>
+} {
+  const attached = measures.get('attachedSeconds')
+  const multiUser = measures.get('multiUserSeconds')
+  const own = measures.get('daemonRssAnon')
+  const peak = measures.get('daemonVmHWM')
+  return {
+    seconds: {
+      ...(attached !== undefined && { attached }),
+      ...(multiUser !== undefined && { multiUser }),
+    },
+    ...(toMultiUser && { toMultiUser }),
+    ...(own !== undefined && peak !== undefined && { daemonBytes: { own, peak } }),
+  }
+}

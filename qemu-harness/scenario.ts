@@ -1,0 +1,54 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { RangeServer } from '../test/fixtures/range-server.ts'
+import type { ImageKind } from './image.ts'
+import type { Machine } from './machine.ts'
+
+/**
+ * A boot that is tried: its folder below scenarios/ names it, and exports it as `scenario` from
+ * scenario.ts. A check.sh beside it runs in the guest as one more check.
+ */
+export interface Scenario {
+  /** One line, without a full stop. */
+  readonly description: string
+  readonly image: ImageKind
+  /** The part of the kernel command line that is about the root; `url` is the image's address. */
+  words(url: string): readonly string[]
+  /** Where the machine finds its kernel; QEMU gives it unless said. */
+  readonly start?: 'given' | 'network'
+  /** What is unusual about the server, done before the machine starts. */
+  serve?(server: RangeServer): void | Promise<void>
+  /** What happens while the machine boots. */
+  meanwhile?(machine: Machine, server: RangeServer): Promise<void>
+  readonly expects: Expectation
+}
+
+export type Expectation =
+  /** The guest reaches multi-user, finds everything in order, and powers off. */
+  | { readonly kind: 'boots' }
+  /** The initramfs gives up with exactly one console line that matches, and no root is mounted. */
+  | { readonly kind: 'refuses'; readonly line: RegExp }
+
+/** Where the server has the image; `words` gets its whole address. */
+export const IMAGE_PATH = '/image.qcow2'
+
+const DIRECTORY = join(import.meta.dirname, 'scenarios')
+
+export async function scenarioNames(): Promise<string[]> {
+  const entries = await readdir(DIRECTORY, { withFileTypes: true })
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
+}
+
+/** The scenario of the folder `name`, and its own check if it has one. */
+export async function loadScenario(
+  name: string,
+): Promise<{ scenario: Scenario; script: string | undefined }> {
+  const directory = join(DIRECTORY, name)
+  const files = await readdir(directory)
+  const module: { scenario: Scenario } = await import(
+    pathToFileURL(join(directory, 'scenario.ts')).href
+  )
+  const script = files.includes('check.sh') ? join(directory, 'check.sh') : undefined
+  return { scenario: module.scenario, script }
+}

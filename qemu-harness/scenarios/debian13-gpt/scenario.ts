@@ -1,0 +1,9 @@
+import { FILESYSTEM_UUID } from '../../image.ts'
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'Debian 13 from a zstd QCOW2 of a partition table, found by root=UUID',
+  image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
+  words: (url) => [`rd.netcow=${url}`, `root=UUID=${FILESYSTEM_UUID}`],
+  expects: { kind: 'boots' },
+}
