@@ -1,4 +1,5 @@
 import type { BlockSource } from '../block/source.ts'
+import type { CheckOptions, CheckReport } from './check-report.ts'
 import type { Description } from './description.ts'
 import type { Explanation } from './explanation.ts'
 
@@ -55,6 +56,8 @@ export interface Format<Options> {
   open(source: BlockSource, options: Options): Promise<OpenFormat>
   /** Describes also what `open` refuses, as far as it is this format at all. */
   describe(source: BlockSource): Promise<Description>
+  /** Verifies what the format lets a reader verify; `undefined` where there is nothing. */
+  check(source: BlockSource, options: CheckOptions): Promise<CheckReport | undefined>
   /** Follows one guest offset to its place in the file. */
   explain(source: BlockSource, offset: number, options: Options): Promise<Explanation>
 }

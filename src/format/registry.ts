@@ -1,4 +1,5 @@
 import type { BlockSource } from '../block/source.ts'
+import type { CheckOptions, CheckReport } from './check-report.ts'
 import type { Description } from './description.ts'
 import type { Explanation } from './explanation.ts'
 import type { Format } from './format.ts'
@@ -44,4 +45,12 @@ export function explain(
   options: FormatOptions,
 ): Promise<Explanation> {
   return FORMATS[options.format ?? 'qcow2'].explain(source, offset, options)
+}
+
+/** What `netcow check` finds; `undefined` for a format without tables. */
+export function check(
+  source: BlockSource,
+  options: CheckOptions & { readonly format?: FormatName },
+): Promise<CheckReport | undefined> {
+  return FORMATS[options.format ?? 'qcow2'].check(source, options)
 }

@@ -1,6 +1,7 @@
 import type { BlockSource } from '../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
+import { checkQcow2 } from './check/check.ts'
 import { unlock } from './crypto/unlock.ts'
 import { describeQcow2 } from './describe.ts'
 import { entriesOf } from './entries.ts'
@@ -65,6 +66,7 @@ export const qcow2: Format<Qcow2Options> = {
     return { layout, sources: opened.move(), ...(below && { below }) }
   },
   describe: describeQcow2,
+  check: checkQcow2,
   explain: explainQcow2,
 }
 

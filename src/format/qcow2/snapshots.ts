@@ -40,6 +40,8 @@ export interface Snapshot {
   readonly vmClockNanoseconds: number
   /** Instructions counted by record and replay, if they were. */
   readonly icount: number | undefined
+  /** Where its table entry ends in the file. */
+  readonly end: number
 }
 
 export async function readSnapshots(source: BlockSource, header: Header): Promise<Snapshot[]> {
@@ -87,9 +89,12 @@ async function readSnapshot(reader: TableReader, header: Header): Promise<Snapsh
   const extra = new Uint8Array(SnapshotExtra.size)
   extra.set((await reader.read(extra_data_size)).subarray(0, SnapshotExtra.size))
   const { vm_state_size, disk_size, icount } = SnapshotExtra.decode(extra)
+  const id = text(await reader.read(record.id_size))
+  const name = text(await reader.read(record.name_size))
   return {
-    id: text(await reader.read(record.id_size)),
-    name: text(await reader.read(record.name_size)),
+    id,
+    name,
+    end: reader.offset,
     l1: { offset: record.l1_table_offset, count: record.l1_size },
     diskBytes: extra_data_size >= DISK_SIZE_END ? disk_size : header.size,
     vmStateBytes: extra_data_size >= 8 ? vm_state_size : record.vm_state_size,

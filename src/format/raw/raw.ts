@@ -9,6 +9,9 @@ export const raw: Format<unknown> = {
   async describe(source) {
     return { 'virtual-size': source.size, format: 'raw', 'dirty-flag': false }
   },
+  async check() {
+    return undefined
+  },
   async explain(source, offset) {
     const steps = [{ what: 'guest', offset, 'virtual-size': source.size }]
     return { steps, result: offset < source.size ? { kind: 'data', offset } : { kind: 'outside' } }

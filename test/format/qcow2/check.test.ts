@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import type { CheckReport } from '../../../src/format/check-report.ts'
+import { check } from '../../../src/format/registry.ts'
+import { Qemu } from '../../fixtures/qemu-img.ts'
+import { BytesSource } from '../bytes-source.ts'
+import { content } from '../content.ts'
+
+const qemu = await Qemu.open()
+t.teardown(() => qemu[Symbol.asyncDispose]())
+await writeFile(qemu.path('disk'), content(2 << 20))
+
+async function checked(name: string, refcounts = true): Promise<CheckReport> {
+  const report = await check(new BytesSource(await qemu.bytes(name)), { refcounts })
+  if (!report) throw new Error('qcow2 can be checked')
+  return report
+}
+
+const CASES: Readonly<Record<string, Readonly<Record<string, string | number>>>> = {
+  plain: {},
+  old: { compat: '0.10' },
+  small: { cluster_size: 512, refcount_bits: 1 },
+  wide: { cluster_size: 4096, refcount_bits: 64 },
+  narrow: { cluster_size: 1024, refcount_bits: 4 },
+  extended: { extended_l2: 'on' },
+}
+for (const [name, options] of Object.entries(CASES))
+  for (const compressed of [false, true])
+    t.test(`${name}${compressed ? ', compressed' : ''}: the numbers of qemu-img`, async (t) => {
+      const file = `${name}-${compressed}`
+      const list = Object.entries({ compat: '1.1', ...options }).map(([k, v]) => `${k}=${v}`)
+      const words = ['-f', 'raw', '-O', 'qcow2', '-o', list.join(',')]
+      await qemu.convert('disk', file, compressed ? ['-c', ...words] : words)
+      await qemu.io(file, ['discard 1M 128k', 'write -z 0 64k'])
+      if (!['small', 'narrow'].includes(name)) {
+        await qemu.img('snapshot', '-c', 'one', qemu.path(file))
+        await qemu.io(file, ['write -P 3 1500k 100k'])
+      }
+      if (name === 'plain') await qemu.img('bitmap', '--add', '-g', '512', qemu.path(file), 'b')
+      t.match(await checked(file), { ...(await qemu.check(file)), problems: [] })
+      t.match(await checked(file, false), { corruptions: 0, leaks: 0 })
+    })
+
+t.test('a LUKS header is in use', async (t) => {
+  const encrypt = { 'encrypt.format': 'luks', 'encrypt.key-secret': 'key' }
+  const objects = ['secret,id=key,data=x']
+  await qemu.create('luks', { size: '1M', objects, with: { ...encrypt, 'encrypt.iter-time': 100 } })
+  t.match(await checked('luks'), { corruptions: 0, leaks: 0 })
+})
+
+const SAMPLE = readFileSync(join(import.meta.dirname, '../../fixtures/images/ext2.qcow2'))
+const view = new DataView(SAMPLE.buffer, SAMPLE.byteOffset)
+const L1 = Number(view.getBigUint64(40))
+const L2 = Number(view.getBigUint64(L1) & 0x00ff_ffff_ffff_fe00n)
+
+async function broken(at: number, value: bigint): Promise<CheckReport> {
+  const image = new Uint8Array(SAMPLE)
+  new DataView(image.buffer).setBigUint64(at, value)
+  await writeFile(qemu.path('broken'), image)
+  const report = await checked('broken')
+  const theirs = await qemu.check('broken')
+  t.equal(report.corruptions > 0, 'corruptions' in theirs, 'QEMU sees it too')
+  return report
+}
+
+t.test('entries that are wrong are found, with their place', async (t) => {
+  t.match(await broken(L2, 0x8000000000050200n), {
+    problems: [{ what: /does not begin at a cluster/, where: { entry: L2, offset: 0x50200 } }],
+  })
+  t.match(await broken(L2, 0x8000000090000000n), {
+    problems: [{ what: /beyond the end/, where: { entry: L2 } }],
+  })
+  t.match(await broken(L2, 0x8000000000000000n | BigInt(L1)), {
+    problems: [{ what: /overlaps/ }, { what: /too low/ }, { kind: 'leak' }],
+  })
+  t.match(await broken(L2, view.getBigUint64(L2) & ~(1n << 63n)), {
+    problems: [{ what: /bit 63/, where: { entry: L2, refcount: 1 } }],
+  })
+  t.match(await broken(L2, view.getBigUint64(L2) | 4n), { problems: [{ what: /reserved/ }] })
+  t.match(await broken(L1, view.getBigUint64(L1) | 4n), { problems: [{ what: /reserved/ }] })
+  t.match(await broken(L2, 0n), { leaks: 1, corruptions: 0 })
+})
+
+t.test('overlaps are found without reference counts', async (t) => {
+  const image = new Uint8Array(SAMPLE)
+  new DataView(image.buffer).setBigUint64(L2, BigInt(L2))
+  const report = await check(new BytesSource(image), { refcounts: false })
+  t.match(report, {
+    corruptions: 1,
+    problems: [{ what: /overlaps/, where: { entry: L2, offset: L2 } }],
+  })
+})
