@@ -28,7 +28,8 @@ export interface Boot extends Omit<Scenario, 'description' | 'image'> {
   readonly tolerates: readonly string[]
   /** The user sits at the console, and the guest stays up after its check. */
   readonly interactive: boolean
-  readonly deadlineMs: number
+  /** Undefined if the user decides when it ends. */
+  readonly deadlineMs: number | undefined
 }
 
 const LOGS = join(import.meta.dirname, '../results/boots')
@@ -88,7 +89,7 @@ async function watch(
   const startedMs = performance.now()
   await using machine = await Machine.start(
     { accelerator, start, memoryMiB: MEMORY_MIB },
-    { log, interactive: plan.interactive, signal: AbortSignal.timeout(plan.deadlineMs) },
+    { log, interactive: plan.interactive, signal: deadline(plan) },
   )
   const incident = plan.meanwhile?.(machine, server).catch(String)
   const [observation, end] = await Promise.all([observe(machine, server), machine.ended])
@@ -110,4 +111,8 @@ async function watch(
     ...('file' in plan.image && { imageBytes: (await stat(plan.image.file)).size }),
     log,
   }
+}
+
+function deadline({ deadlineMs }: Boot): AbortSignal {
+  return deadlineMs === undefined ? new AbortController().signal : AbortSignal.timeout(deadlineMs)
 }

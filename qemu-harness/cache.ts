@@ -42,8 +42,9 @@ export class Cache {
         await remove(partial)
       }
     }
-    const now = new Date()
-    await utimes(path, now, now).catch(() => undefined)
+    // Finer than a Date, so that the order of use is never in doubt.
+    const nowSeconds = (performance.timeOrigin + performance.now()) / 1000
+    await utimes(path, nowSeconds, nowSeconds)
     await this.#evict(name)
     return path
   }

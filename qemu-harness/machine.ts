@@ -65,7 +65,12 @@ export class Machine implements AsyncDisposable {
       if (reason === 'guest-shutdown') this.#end = 'powered off'
       if (reason === 'guest-reset') this.#end = 'restarted'
     })
-    this.ended = ended.then(() => this.#end)
+    const leave = () => child.kill('SIGKILL')
+    process.on('exit', leave)
+    this.ended = ended.then(() => {
+      process.off('exit', leave)
+      return this.#end
+    })
     // QEMU goes on for ever with a kernel that has halted.
     this.console.find(/reboot: System halted/).then(
       () => this.#kill('halted'),

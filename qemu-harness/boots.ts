@@ -1,0 +1,92 @@
+import { UsageError } from '../src/errors.ts'
+import { type Boot, boot } from './boot.ts'
+import { chosenScenarios, scenarioBoot } from './catalogue.ts'
+import { main, parsed } from './command-line.ts'
+import { ownImageBoot } from './own-image.ts'
+import { step } from './progress.ts'
+import { table } from './report.ts'
+import type { BootResult } from './result.ts'
+import { loadScenario } from './scenario.ts'
+import { SUITES } from './tree.ts'
+import { type Workshop, openWorkshop } from './workshop.ts'
+
+const HELP = `Boots virtual machines from QCOW2 images over HTTP, and says how each boot went.
+
+  npm run boots                              every scenario
+  npm run boots -- NAME...                   some
+  npm run boots -- --list                    their names
+  npm run boots -- --image FILE|URL          an image of your own, with systemd in it
+      --append WORDS                         more of the kernel command line, as root=LABEL=...
+      --suite ${SUITES.join('|')}                whose kernel and initramfs (${SUITES.at(-1)})
+  --json                                     results as JSON on standard output
+  --help
+
+Exit code 0: every boot went as expected; 1: one did not; 2: wrong words on the command line.
+The console of each boot is kept in results/boots/.
+`
+
+/** Boots the scenarios called `names`, or all of them, one after the other. */
+export async function bootScenarios(names: readonly string[] = []): Promise<BootResult[]> {
+  const chosen = await chosenScenarios(names)
+  const workshop = await openWorkshop()
+  const results: BootResult[] = []
+  for (const name of chosen) results.push(await tell(await scenarioBoot(name, workshop), workshop))
+  return results
+}
+
+async function tell(plan: Boot, workshop: Workshop): Promise<BootResult> {
+  const result = await step(`Boot ${plan.name}`, () => boot(plan, workshop))
+  process.stderr.write(`  ${result.ok ? 'good' : `BAD: ${result.reason}`}\n`)
+  return result
+}
+
+async function list(): Promise<string> {
+  const names = await chosenScenarios([])
+  const width = Math.max(...names.map(({ length }) => length))
+  const lines = names.map(async (name) => {
+    const { scenario } = await loadScenario(name)
+    return `${name.padEnd(width)}  ${scenario.description}`
+  })
+  return (await Promise.all(lines)).join('\n')
+}
+
+async function boots(): Promise<number> {
+  const { values, positionals } = parsed(
+    {
+      list: { type: 'boolean' },
+      image: { type: 'string' },
+      append: { type: 'string' },
+      suite: { type: 'string' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
+    true,
+  )
+  if (values.help) return say(HELP.trimEnd())
+  if (values.list) return say(await list())
+  const results = await (values.image === undefined
+    ? bootScenarios(positionals)
+    : bootOwnImage(values.image, values.append, values.suite, positionals))
+  say(values.json ? JSON.stringify(results, undefined, 2) : table(results))
+  return results.every(({ ok }) => ok) ? 0 : 1
+}
+
+async function bootOwnImage(
+  image: string,
+  append = '',
+  wanted: string = SUITES.at(-1)!,
+  names: readonly string[],
+): Promise<BootResult[]> {
+  const suite = SUITES.find((name) => name === wanted)
+  if (suite === undefined) throw new UsageError(`there is no suite ${wanted}`)
+  if (names.length > 0) throw new UsageError('--image boots an image in place of scenarios')
+  const plan = await ownImageBoot(image, append.split(/\s+/).filter(Boolean), suite)
+  return [await tell(plan, await openWorkshop())]
+}
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return 0
+}
+
+if (import.meta.main) await main(boots)

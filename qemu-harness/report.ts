@@ -1,0 +1,56 @@
+import type { BootResult } from './result.ts'
+
+const COLUMNS: readonly {
+  readonly title: string
+  cell(result: BootResult): string
+}[] = [
+  { title: 'boot', cell: ({ name }) => name },
+  { title: 'verdict', cell: ({ ok }) => (ok ? 'good' : 'BAD') },
+  { title: 'attach', cell: ({ seconds }) => inSeconds(seconds.attached) },
+  { title: 'multi-user', cell: ({ seconds }) => inSeconds(seconds.multiUser) },
+  { title: 'power-off', cell: ({ seconds }) => inSeconds(seconds.poweredOff) },
+  { title: 'all', cell: ({ seconds }) => inSeconds(seconds.total) },
+  { title: 'requests', cell: ({ traffic }) => `${traffic.requests}` },
+  { title: 'fetched', cell: ({ traffic }) => inMegabytes(traffic.bytes) },
+  { title: 'of', cell: ({ imageBytes }) => inMegabytes(imageBytes) },
+  { title: 'daemon', cell: ({ daemonBytes }) => inMegabytes(daemonBytes?.own) },
+]
+
+/** The results as a table, and under it why boots went wrong. */
+export function table(results: readonly BootResult[]): string {
+  const rows = [
+    COLUMNS.map(({ title }) => title),
+    ...results.map((result) => COLUMNS.map((column) => column.cell(result))),
+  ]
+  const widths = COLUMNS.map((_, index) => Math.max(...rows.map((row) => row[index]!.length)))
+  const lines = rows.map((row) => row.map((cell, index) => cell.padEnd(widths[index]!)).join('  '))
+  return [...lines.map((line) => line.trimEnd()), ...results.flatMap(failure)].join('\n')
+}
+
+/** What is worth knowing of a boot that went wrong. */
+export function failure({ ok, name, reason, log }: BootResult): string[] {
+  return ok ? [] : ['', `${name}: ${reason}`, `  console: ${log}`]
+}
+
+/** One boot in sentences. */
+export function summary({ seconds, toMultiUser, traffic, imageBytes, daemonBytes }: BootResult) {
+  return [
+    `attached:    ${inSeconds(seconds.attached)} after the kernel started`,
+    `multi-user:  ${inSeconds(seconds.multiUser)}`,
+    `powered off: ${inSeconds(seconds.poweredOff)}`,
+    `fetched:     ${fetched(toMultiUser)} until multi-user, ${fetched(traffic)} in all, of ${inMegabytes(imageBytes)}`,
+    `daemon:      ${inMegabytes(daemonBytes?.own)} of memory of its own, ${inMegabytes(daemonBytes?.peak)} resident at most`,
+  ].join('\n')
+}
+
+function fetched(traffic: BootResult['traffic'] | undefined): string {
+  return traffic ? `${inMegabytes(traffic.bytes)} in ${traffic.requests} requests` : '-'
+}
+
+function inSeconds(seconds: number | undefined): string {
+  return seconds === undefined ? '-' : `${seconds.toFixed(1)} s`
+}
+
+function inMegabytes(bytes: number | undefined): string {
+  return bytes === undefined ? '-' : `${(bytes / 1e6).toFixed(1)} MB`
+}

@@ -1,0 +1,44 @@
+import t from 'tap'
+import { type Evidence, fault } from '../../qemu-harness/judge.ts'
+import { Verdict } from '../../qemu-harness/verdict.ts'
+
+const GOOD = ['{"check":"root","ok":true,"detail":"/dev/nbd0"}', '{"done":true}']
+const GAVE_UP = ['{"emergency":true,"rootMounted":false}']
+const REFUSAL = '[    9.1] dracut-cmdline[2]: netcow: no such file (url http://x); check it'
+
+function evidence(reports: readonly string[], more: Partial<Evidence> = {}): Evidence {
+  const verdict = new Verdict()
+  for (const line of reports) verdict.add(line)
+  return { end: 'powered off', verdict, console: [], tolerates: [], ...more }
+}
+
+t.test('a boot is good when every check is, and the guest has powered off', async (t) => {
+  const boots = (given: Evidence) => fault({ kind: 'boots' }, given)
+  t.equal(boots(evidence(GOOD)), undefined)
+  t.match(boots(evidence(GOOD, { end: 'killed' })), /hung/)
+  t.match(boots(evidence(GOOD.slice(0, 1))), /after its check of root/)
+  t.match(boots(evidence([], { end: 'killed' })), /before it reached multi-user/)
+  t.match(boots(evidence(GAVE_UP, { console: [REFUSAL] })), /gave up.*no such file/)
+  const bad = ['{"check":"units","ok":false,"detail":"a.service"}', ...GOOD]
+  t.equal(boots(evidence(bad)), 'units: a.service')
+  t.equal(boots(evidence(bad, { tolerates: ['units'] })), undefined)
+})
+
+t.test('a refusal is good when it is said once, and nothing is mounted', async (t) => {
+  const refused = (given: Evidence) => fault({ kind: 'refuses', line: /netcow: no such/ }, given)
+  const console = [REFUSAL]
+  t.equal(refused(evidence(GAVE_UP, { console, end: 'halted' })), undefined)
+  t.match(refused(evidence(GAVE_UP)), /^0 console lines match/)
+  t.match(refused(evidence(GAVE_UP, { console: [REFUSAL, REFUSAL] })), /^2 console lines match/)
+  t.match(refused(evidence(GOOD, { console })), /booted/)
+  t.match(refused(evidence([], { console, end: 'killed' })), /hung/)
+  const mounted = ['{"emergency":true,"rootMounted":true}']
+  t.match(refused(evidence(mounted, { console })), /mounted/)
+})
+
+t.test('what is no report is not taken for one', async (t) => {
+  const verdict = new Verdict()
+  for (const line of ['', 'nonsense', '{"check":"x"}', '[1]']) t.notOk(verdict.add(line))
+  t.ok(verdict.add('{"measure":"seconds","value":1.5}'))
+  t.equal(verdict.measures.get('seconds'), 1.5)
+})
