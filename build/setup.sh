@@ -13,6 +13,8 @@ say() { echo "setup: $*" >&2; }
 # One line per need: the command or file that must be there, and the Debian package that brings it.
 needs() {
   cat <<'NEEDS'
+libatomic.so.1 libatomic1
+libstdc++.so.6 libstdc++6
 strip binutils
 zstd zstd
 NEEDS
@@ -42,6 +44,7 @@ missing() {
   needs | while read -r need package; do
     case $need in
       /*) [ -e "$need" ] ;;
+      *.so.*) ldconfig -p | grep -qF "$need" ;;
       *) command -v "$need" >/dev/null ;;
     esac || echo "$need $package"
   done

@@ -4,6 +4,10 @@
 
 check() {
   require_binaries netcow blkid || return 1
+  if ldd "$(find_binary netcow)" | grep -F 'not found' >&2; then
+    derror "netcow misses shared libraries: install libatomic1 and libstdc++6"
+    return 1
+  fi
   # Only when asked for: dracut --add netcow.
   return 255
 }
@@ -17,11 +21,13 @@ installkernel() {
 }
 
 install() {
-  inst_multiple blkid ip
-  inst netcow /usr/bin/netcow
+  inst_multiple netcow blkid ip
   # strip, which dracut runs over every executable file, would destroy this one: its code lies behind
-  # the last section. The first hook makes it executable.
-  chmod a-x "$initdir/usr/bin/netcow"
+  # the last section. The first hook makes it executable, and its libraries are brought here, since
+  # dracut resolves only those of executable files.
+  chmod a-x "$initdir$(find_binary netcow)"
+  # shellcheck disable=SC2046 # words are meant
+  inst_multiple $(ldd "$(find_binary netcow)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p')
   inst_hook cmdline 90 "$moddir/netcow-cmdline.sh"
   inst_hook initqueue/settled 98 "$moddir/netcow-attach.sh"
   inst_script "$moddir/netcowroot.sh" /sbin/netcowroot

@@ -5,7 +5,7 @@
 . /lib/netcow-lib.sh
 
 netcow_wanted || return 0
-chmod +x /usr/bin/netcow
+chmod +x /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow 2>/dev/null
 netcow boot --stage check || die "netcow does not understand the kernel command line"
 
 if netcow_finds_root; then
@@ -14,6 +14,10 @@ fi
 rootok=1
 # The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
 [ -n "$netroot" ] || netroot=netcow:
+
+# Without this the queue would end before there is a network.
+# shellcheck disable=SC2154 # dracut sets it
+echo '[ -e /run/netcow/done ]' >"$hookdir/initqueue/finished/netcow.sh"
 
 # As systemd-import does: a network in any case, by DHCP unless the user said how.
 echo rd.neednet=1 >>/etc/cmdline.d/95-netcow.conf

@@ -63,7 +63,7 @@ async function takeStages(
   }
   if (!words.findsRoot || rootIsLinked()) return 0
   linkRoot(await findRoot(BOOT_INDEX))
-  announce(BOOT_INDEX)
+  await announce(BOOT_INDEX)
   return 0
 }
 

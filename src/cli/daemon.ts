@@ -98,9 +98,9 @@ function attachToKernel(
 
 /** Makes the device usable: its queue, its partitions, and what udev thinks of it. */
 async function settle(index: number): Promise<void> {
-  tuneQueue(index)
+  await tuneQueue(index)
   await readPartitions(index)
-  announce(index)
+  await announce(index)
 }
 
 function surviveEverything(log: KernelLog | undefined, index: number): void {

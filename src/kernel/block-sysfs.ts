@@ -1,7 +1,10 @@
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { open, writeFile } from 'node:fs/promises'
 
-/** What the kernel tells of nbd devices in sysfs, and what may be set there. */
+/**
+ * What the kernel tells of nbd devices in sysfs, and what may be set there. Whatever may wait for a
+ * request of the device is asynchronous: the process that answers it must not wait for itself.
+ */
 
 /** The kernel's own read-ahead over the device; ours is behind it. */
 const READ_AHEAD_KB = 1024
@@ -11,10 +14,10 @@ export function isConnected(index: number): boolean {
 }
 
 /** No scheduler, since order means nothing to us, and read-ahead that suits a network. */
-export function tuneQueue(index: number): void {
+export async function tuneQueue(index: number): Promise<void> {
   const queue = `/sys/block/nbd${index}/queue`
-  writeFileSync(`${queue}/scheduler`, 'none')
-  writeFileSync(`${queue}/read_ahead_kb`, `${READ_AHEAD_KB}`)
+  await writeFile(`${queue}/scheduler`, 'none')
+  await writeFile(`${queue}/read_ahead_kb`, `${READ_AHEAD_KB}`)
 }
 
 /** The first open after a connect makes the kernel read the partition table. */
@@ -24,9 +27,9 @@ export async function readPartitions(index: number): Promise<void> {
 }
 
 /** Lets udev look again: until now it held the device for empty. */
-export function announce(index: number): void {
+export async function announce(index: number): Promise<void> {
   for (const name of [`nbd${index}`, ...partitions(index)]) {
-    writeFileSync(`/sys/class/block/${name}/uevent`, 'change')
+    await writeFile(`/sys/class/block/${name}/uevent`, 'change')
   }
 }
 
