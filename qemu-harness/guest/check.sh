@@ -77,7 +77,7 @@ daemon_memory() {
 }
 
 attached() {
-  milliseconds=$(sed -n 's/.*"attachedAtUptimeMs": *\([0-9.]*\).*/\1/p' /run/netcow/status.json)
+  milliseconds=$(sed -n 's/.*"attachedAtUptimeMs": *\([0-9.]*\).*/\1/p' /run/netcow/nbd0.json)
   measure attachedSeconds "$(awk -v ms="$milliseconds" 'BEGIN { print ms / 1000 }')"
 }
 
