@@ -44,7 +44,7 @@ export class Cache {
     }
     // Finer than a Date, so that the order of use is never in doubt.
     const nowSeconds = (performance.timeOrigin + performance.now()) / 1000
-    await utimes(path, nowSeconds, nowSeconds)
+    await utimes(path, nowSeconds, nowSeconds).catch(() => runAsRoot(['touch', path]))
     await this.#evict(name)
     return path
   }
