@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import * as zlib from 'node:zlib'
 import type { Compression } from './features.ts'
+import { zstdDecoders } from './zstd-decoders.ts'
 import { zstdFrame } from './zstd-frame.ts'
 
 /**
@@ -16,7 +17,6 @@ export const DECOMPRESS: Readonly<Record<Compression, Decompress>> = {
 }
 
 const inflateRaw = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.inflateRaw)
-const zstdDecompress = promisify<zlib.InputType, zlib.ZstdOptions, Buffer>(zlib.zstdDecompress)
 
 /** Room behind the cluster, so that the decoder ends in one step and sees an output too long. */
 const SLACK_BYTES = 64
@@ -57,10 +57,7 @@ async function unzstdCluster(packed: Uint8Array, clusterBytes: number): Promise<
     if ((frame.contentBytes ?? 0) > room) throw new RangeError('more than a cluster')
     if (!frame.skippable) {
       lowerWindow(packed, frame.windowAt, clusterBytes)
-      const part = await zstdDecompress(packed.subarray(at, at + frame.length), {
-        chunkSize: room + SLACK_BYTES,
-        maxOutputLength: room,
-      })
+      const part = await zstdDecoders.decode(packed.subarray(at, at + frame.length), room)
       parts.push(part)
       filled += part.length
     }

@@ -37,11 +37,12 @@ export class Subclusters implements Entries {
     }
     const first = Math.floor(within / this.#bytes)
     const kind = this.#kind(slice, at, offset - within, first)
-    const host = hostOffset(upper, lower)
-    const held = this.#reach(slice, at, offset, length, kind, host) - within
-    const run = { length: Math.min(length, held), host: host + within }
-    if (kind === 'standard') return { kind, ...run }
-    return host === 0 ? { kind, length: run.length } : { kind, ...run }
+    // In a data file, offset 0 is a place like any other.
+    const placed = clusterKind(upper, lower & ~1, this.#dataFile) === 'standard'
+    const host = placed ? hostOffset(upper, lower) : undefined
+    const held = Math.min(length, this.#reach(slice, at, offset, length, kind, host) - within)
+    if (host === undefined) return { kind: kind === 'zero' ? 'zero' : 'unallocated', length: held }
+    return { kind, length: held, host: host + within }
   }
 
   /** Where the run ends, counted from the beginning of its first cluster. */
@@ -51,7 +52,7 @@ export class Subclusters implements Entries {
     offset: number,
     length: number,
     kind: Kind,
-    host: number,
+    host: number | undefined,
   ): number {
     const { clusterBytes } = this.#geometry
     const within = offset % clusterBytes
@@ -61,7 +62,7 @@ export class Subclusters implements Entries {
       const next = at + cluster * ENTRY_BYTES
       if (next >= slice.byteLength) break
       const inCluster = reach % clusterBytes
-      const place = host === 0 && kind !== 'standard' ? 0 : host + reach
+      const place = host === undefined ? undefined : host + cluster * clusterBytes
       if (inCluster === 0 && !this.#goesOn(slice, next, place)) break
       const guest = offset - within + cluster * clusterBytes
       if (this.#kind(slice, next, guest, inCluster / this.#bytes) !== kind) break
@@ -69,12 +70,19 @@ export class Subclusters implements Entries {
     return reach
   }
 
-  /** Whether the entry of the next cluster can belong to the run at all. */
-  #goesOn(slice: DataView, at: number, host: number): boolean {
+  /** Whether the next cluster is in the next place, or has none either. */
+  #goesOn(slice: DataView, at: number, host: number | undefined): boolean {
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
-    if (clusterKind(upper, lower & ~1, this.#dataFile) === 'compressed') return false
-    return hostOffset(upper, lower) === host
+    switch (clusterKind(upper, lower & ~1, this.#dataFile)) {
+      case 'standard':
+        return hostOffset(upper, lower) === host
+      case 'unallocated':
+        return host === undefined
+      case 'compressed':
+      case 'zero':
+        return false
+    }
   }
 
   #kind(slice: DataView, at: number, guest: number, subcluster: number): Kind {
