@@ -19,12 +19,11 @@ export type Mapping =
       /** What stands in the file is not yet the bytes: `source` deciphers it. */
       readonly encrypted?: true
     }
-  /** The bytes must be computed first: they stand at `offset` of what `unpack` returns. */
+  /** The bytes must be computed: `unpack` fills a target of `length` bytes, at once if it can. */
   | {
       readonly kind: 'packed'
       readonly length: number
-      readonly offset: number
-      unpack(): Uint8Array | Promise<Uint8Array>
+      unpack(target: Uint8Array): Promise<void> | undefined
     }
   /** The format says: zeroes, whatever stands at the `offset` that may be allocated for them. */
   | { readonly kind: 'zero'; readonly length: number; readonly offset?: number }

@@ -102,13 +102,8 @@ export class Image implements BlockSource {
     switch (mapping.kind) {
       case 'data':
         return mapping.source.read(target, mapping.offset)
-      case 'packed': {
-        const unit = mapping.unpack()
-        if (unit instanceof Promise)
-          return unit.then((bytes) => copy(target, bytes, mapping.offset))
-        copy(target, unit, mapping.offset)
-        return DONE
-      }
+      case 'packed':
+        return mapping.unpack(target) ?? DONE
       case 'zero':
         target.fill(0)
         return DONE
@@ -144,8 +139,4 @@ async function placeIn(source: BlockSource, offset: number, length: number): Pro
   if (source instanceof Image) return source.place(offset, length)
   const extent = await source.extent(offset, length)
   return { kind: extent.kind, length: extent.length, layer: 0 }
-}
-
-function copy(target: Uint8Array, unit: Uint8Array, offset: number): void {
-  target.set(unit.subarray(offset, offset + target.length))
 }

@@ -1,5 +1,6 @@
 import { ImageInvalid } from '../../errors.ts'
-import { type ClusterKind, clusterKind, compressedRange, hostOffset } from './descriptor.ts'
+import { compressedRun } from './compressed-run.ts'
+import { type ClusterKind, clusterKind, hostOffset } from './descriptor.ts'
 import type { Geometry } from './geometry.ts'
 
 /** What the L2 entries from a guest offset on say: the longest run of one kind, in one piece. */
@@ -8,14 +9,19 @@ export type Run =
   | { readonly kind: 'standard'; readonly length: number; readonly host: number }
   /** `host` is allocated for the bytes, but not read. */
   | { readonly kind: 'zero' | 'unallocated'; readonly length: number; readonly host?: number }
-  /** The bytes stand at `within` of the cluster that `packedLength` bytes at `host` unpack to. */
+  /** The bytes stand at `within` of what these unpack to: a cluster each, several only if whole. */
   | {
       readonly kind: 'compressed'
       readonly length: number
-      readonly host: number
-      readonly packedLength: number
       readonly within: number
+      readonly packed: readonly PackedRange[]
     }
+
+/** Where the compressed bytes of a cluster lie. */
+export interface PackedRange {
+  readonly offset: number
+  readonly length: number
+}
 
 /** Reads the entries of a slice of an L2 table. */
 export interface Entries {
@@ -35,23 +41,14 @@ export class Clusters implements Entries {
   }
 
   run(slice: DataView, offset: number, length: number): Run {
-    const { clusterBytes, clusterBits, sliceReach } = this.#geometry
+    const { clusterBytes, sliceReach } = this.#geometry
     const at = Math.floor((offset % sliceReach) / clusterBytes) * 8
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
     const within = offset % clusterBytes
     const kind = clusterKind(upper, lower, this.#dataFile)
     this.#check(kind, upper, lower, offset - within)
-    if (kind === 'compressed') {
-      const packed = compressedRange(upper, lower, clusterBits)
-      return {
-        kind,
-        length: Math.min(length, clusterBytes - within),
-        host: packed.offset,
-        packedLength: packed.length,
-        within,
-      }
-    }
+    if (kind === 'compressed') return compressedRun(slice, at, this.#geometry, within, length)
     const first = hostOffset(upper, lower)
     const wanted = within + length
     let reach = clusterBytes

@@ -90,8 +90,7 @@ function clusterStep(run: Run, offset: number, clusterBytes: number): Step {
     case 'compressed':
       return {
         what: 'compressed cluster',
-        offset: run.host,
-        length: run.packedLength,
+        ...run.packed[0],
         'within-cluster': within,
       }
     case 'standard':
@@ -109,7 +108,7 @@ function clusterStep(run: Run, offset: number, clusterBytes: number): Step {
 function resultOf(run: Run, { features, header }: Qcow2Head): Explanation['result'] {
   switch (run.kind) {
     case 'compressed':
-      return { kind: 'packed', offset: run.host, length: run.packedLength }
+      return { kind: 'packed', ...run.packed[0]! }
     case 'standard':
       return {
         kind: header.crypt_method === 0 ? 'data' : 'encrypted',

@@ -41,17 +41,18 @@ export class Qcow2Layout implements Layout {
       case 'standard':
         return this.#standard(guest, run.host, run.length)
       case 'compressed':
-        return {
-          kind: 'packed',
-          length: run.length,
-          offset: run.within,
-          unpack: () => this.#packed.cluster(run.host, run.packedLength),
-        }
+        return { kind: 'packed', length: run.length, unpack: (target) => this.#unpack(run, target) }
       case 'zero':
         return { kind: 'zero', length: run.length, ...this.#allocated(run.host) }
       case 'unallocated':
         return { kind: 'hole', length: run.length, ...this.#allocated(run.host) }
     }
+  }
+
+  #unpack({ packed, within }: Run & { kind: 'compressed' }, target: Uint8Array) {
+    return packed.length === 1
+      ? this.#packed.readPart(packed[0]!, within, target)
+      : this.#packed.readWhole(packed, target)
   }
 
   #allocated(host: number | undefined): { offset?: number } {

@@ -1,5 +1,6 @@
 import { type Entries, type Run, fail, isPlaced } from './clusters.ts'
-import { clusterKind, compressedRange, hostOffset } from './descriptor.ts'
+import { compressedRun } from './compressed-run.ts'
+import { clusterKind, hostOffset } from './descriptor.ts'
 import type { Geometry } from './geometry.ts'
 
 const SUBCLUSTERS = 32
@@ -19,21 +20,14 @@ export class Subclusters implements Entries {
   }
 
   run(slice: DataView, offset: number, length: number): Run {
-    const { clusterBytes, clusterBits, sliceReach } = this.#geometry
+    const { clusterBytes, sliceReach } = this.#geometry
     const within = offset % clusterBytes
     const at = Math.floor((offset % sliceReach) / clusterBytes) * ENTRY_BYTES
     const upper = slice.getUint32(at)
     const lower = slice.getUint32(at + 4)
     if (clusterKind(upper, lower & ~1, this.#dataFile) === 'compressed') {
       if (this.#dataFile) fail('a compressed cluster with an external data file', offset - within)
-      const packed = compressedRange(upper, lower, clusterBits)
-      return {
-        kind: 'compressed',
-        length: Math.min(length, clusterBytes - within),
-        host: packed.offset,
-        packedLength: packed.length,
-        within,
-      }
+      return compressedRun(slice, at, this.#geometry, within, length)
     }
     const first = Math.floor(within / this.#bytes)
     const kind = this.#kind(slice, at, offset - within, first)

@@ -1,9 +1,9 @@
 import { type ZstdDecompress, createZstdDecompress } from 'node:zlib'
 
-/** How many idle decoders are kept; each holds its window, 128 KiB to 2 MiB. */
+/** How many idle decoders are kept; each holds a window, 128 KiB to 2 MiB, and a chunk. */
 const KEPT = 8
-/** Room behind what is expected, so that the decoder ends in one step. */
-const SLACK_BYTES = 64
+/** What a decoder hands over at once. */
+const CHUNK_BYTES = 256 * 1024
 
 /**
  * Decodes zstd frames with streams that are used again: for a small frame, making a decoder costs
@@ -12,13 +12,14 @@ const SLACK_BYTES = 64
 class ZstdDecoders {
   readonly #idle: ZstdDecoder[] = []
 
-  /** `frame` is exactly one frame. Rejects if it is damaged, or holds more than `most` bytes. */
-  async decode(frame: Uint8Array, most: number): Promise<Uint8Array> {
-    const fit = this.#idle.findIndex((decoder) => decoder.chunkBytes >= most + SLACK_BYTES)
-    const decoder =
-      this.#idle.splice(fit, fit < 0 ? 0 : 1)[0] ?? new ZstdDecoder(most + SLACK_BYTES)
+  /**
+   * Decodes whole frames, one behind the other, and returns how many bytes they held. Rejects if
+   * they are damaged or hold more than `into` does.
+   */
+  async decode(frames: Uint8Array, into: Uint8Array): Promise<number> {
+    const decoder = this.#idle.pop() ?? new ZstdDecoder()
     try {
-      const bytes = await decoder.decode(frame, most)
+      const bytes = await decoder.decode(frames, into)
       if (this.#idle.length < KEPT) this.#idle.push(decoder)
       else decoder.close()
       return bytes
@@ -32,37 +33,36 @@ class ZstdDecoders {
 export const zstdDecoders = new ZstdDecoders()
 
 class ZstdDecoder {
-  readonly chunkBytes: number
   readonly #stream: ZstdDecompress
   #take: (chunk: Uint8Array) => void = () => {}
   #fail: (error: Error) => void = () => {}
 
-  constructor(chunkBytes: number) {
-    this.chunkBytes = chunkBytes
-    this.#stream = createZstdDecompress({ chunkSize: chunkBytes })
+  constructor() {
+    this.#stream = createZstdDecompress({ chunkSize: CHUNK_BYTES })
     this.#stream.on('data', (chunk: Uint8Array) => this.#take(chunk))
     this.#stream.on('error', (error) => this.#fail(error))
   }
 
-  decode(frame: Uint8Array, most: number): Promise<Uint8Array> {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
-    const chunks: Uint8Array[] = []
+  decode(frames: Uint8Array, into: Uint8Array): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>()
     let length = 0
     this.#fail = reject
     this.#take = (chunk) => {
-      chunks.push(chunk)
+      if (length + chunk.length > into.length) {
+        this.#take = () => {}
+        reject(new RangeError(`more than ${into.length} bytes`))
+        return
+      }
+      into.set(chunk, length)
       length += chunk.length
-      if (length > most) reject(new RangeError(`more than ${most} bytes`))
     }
-    // All that a frame holds is out when the frame has been taken in.
-    this.#stream.write(frame, (error) => {
-      if (error) reject(error)
-      else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks))
-    })
+    // All that whole frames hold is out when they have been taken in.
+    this.#stream.write(frames, (error) => (error ? reject(error) : resolve(length)))
     return promise
   }
 
   close(): void {
+    this.#take = () => {}
     this.#fail = () => {}
     this.#stream.destroy()
   }

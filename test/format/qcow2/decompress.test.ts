@@ -2,11 +2,18 @@ import { randomBytes } from 'node:crypto'
 import * as zlib from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { DECOMPRESS } from '../../../src/format/qcow2/decompress.ts'
+import { DECOMPRESS, type Decompress, unzstdRun } from '../../../src/format/qcow2/decompress.ts'
 import { zstdFrame } from '../../../src/format/qcow2/zstd-frame.ts'
 
 const CLUSTER = 4096
-const { zlib: inflate, zstd: unzstd } = DECOMPRESS
+
+const filled = (decompress: Decompress) => async (packed: Uint8Array, bytes: number) => {
+  const cluster = new Uint8Array(bytes)
+  await decompress(packed, cluster)
+  return cluster
+}
+const inflate = filled(DECOMPRESS.zlib)
+const unzstd = filled(DECOMPRESS.zstd)
 
 /** What QEMU leaves behind a compressed cluster: the beginning of the next one, cut off. */
 const followed = (packed: Uint8Array) =>
@@ -77,4 +84,20 @@ t.test('the end of a frame is found from its headers alone', async () => {
       return zstdFrame(followed(packed), 0)?.length === packed.length
     }),
   )
+})
+
+t.test('frames that stand one behind the other are decoded as one', async (t) => {
+  const clusters = randomBytes(3 * CLUSTER)
+  const frames = [0, 1, 2].map((i) =>
+    zlib.zstdCompressSync(clusters.subarray(i * CLUSTER, (i + 1) * CLUSTER)),
+  )
+  const starts = [0, frames[0]!.length, frames[0]!.length + frames[1]!.length]
+  const target = new Uint8Array(3 * CLUSTER)
+  const packed = followed(Buffer.concat(frames))
+  for (let round = 0; round < 50; round++) {
+    target.fill(0)
+    t.ok(await unzstdRun(packed, starts, target))
+    t.equal(Buffer.compare(target, clusters), 0)
+  }
+  t.notOk(await unzstdRun(packed, [starts[0]!, starts[2]!], target.subarray(0, 2 * CLUSTER)))
 })
