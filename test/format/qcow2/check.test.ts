@@ -35,10 +35,10 @@ for (const [name, options] of Object.entries(CASES))
       await qemu.convert('disk', file, compressed ? ['-c', ...words] : words)
       await qemu.io(file, ['discard 1M 128k', 'write -z 0 64k'])
       if (!['small', 'narrow'].includes(name)) {
-        await qemu.img('snapshot', '-c', 'one', qemu.path(file))
+        await qemu.img('snapshot', '-c', 'one', file)
         await qemu.io(file, ['write -P 3 1500k 100k'])
       }
-      if (name === 'plain') await qemu.img('bitmap', '--add', '-g', '512', qemu.path(file), 'b')
+      if (name === 'plain') await qemu.img('bitmap', '--add', '-g', '512', file, 'b')
       t.match(await checked(file), { ...(await qemu.check(file)), problems: [] })
       t.match(await checked(file, false), { corruptions: 0, leaks: 0 })
     })

@@ -42,9 +42,9 @@ for (const [name, options] of Object.entries(CASES))
 
 t.test('backing file, bitmaps and snapshots', async (t) => {
   await qemu.create('top', { size: '2M', backing: 'plain', backingFormat: 'qcow2' })
-  await qemu.img('bitmap', '--add', qemu.path('top'), 'one')
-  await qemu.img('bitmap', '--add', '--disable', '-g', '32768', qemu.path('top'), 'two')
-  await qemu.img('snapshot', '-c', 'before', qemu.path('top'))
+  await qemu.img('bitmap', '--add', 'top', 'one')
+  await qemu.img('bitmap', '--add', '--disable', '-g', '32768', 'top', 'two')
+  await qemu.img('snapshot', '-c', 'before', 'top')
   t.strictSame(await ours('top'), await theirs('top'))
 })
 

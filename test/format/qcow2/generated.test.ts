@@ -121,7 +121,7 @@ async function write(mix: Mix, commands: readonly string[]): Promise<void> {
 async function snapshot(mix: Mix): Promise<void> {
   if (mix.encrypted)
     await qemu.img('snapshot', ...SECRET, '--image-opts', '-c', 'before', imageOptions(mix))
-  else await qemu.img('snapshot', '-c', 'before', qemu.path(mix.name))
+  else await qemu.img('snapshot', '-c', 'before', mix.name)
 }
 
 const imageOptions = ({ name }: Mix) =>

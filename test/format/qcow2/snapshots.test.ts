@@ -16,8 +16,8 @@ for (const compat of ['0.10', '1.1'])
     for (const [i, snapshot] of ['first', '7', 'the third one'].entries()) {
       await qemu.io(name, [`write -P ${i + 1} ${i * 10_240} 128k`])
       disks.push(await qemu.disk(name))
-      await qemu.img('snapshot', '-c', snapshot, qemu.path(name))
-      if (resizes) await qemu.img('resize', '-f', 'qcow2', qemu.path(name), '+512K')
+      await qemu.img('snapshot', '-c', snapshot, name)
+      if (resizes) await qemu.img('resize', '-f', 'qcow2', name, '+512K')
     }
     const bytes = await qemu.bytes(name)
     const open = (snapshot: string) => openImage(new BytesSource(bytes), { snapshot })
