@@ -12,13 +12,13 @@ const ALIGNMENT = 4
 
 /**
  * A cpio archive in the "newc" format (Documentation/driver-api/early-userspace/buffer-format in
- * Linux), of root's files and the directories above them. The kernel unpacks archives that follow
- * each other in an initramfs over one another, so this adds files to one without changing it.
+ * Linux), of root's directories and files. The kernel unpacks archives that follow each other in an
+ * initramfs over one another, so this adds files to one without changing it. Other directories must
+ * exist: a directory of the archive would replace a symbolic link of that name.
  */
-export function archive(files: readonly ArchiveFile[]): Buffer {
-  const directories = new Set(files.flatMap(({ path }) => ancestors(path)))
+export function archive(directories: readonly string[], files: readonly ArchiveFile[]): Buffer {
   const entries = [
-    ...[...directories].sort().map((path) => entry(path, DIRECTORY, new Uint8Array())),
+    ...directories.map((path) => entry(path, DIRECTORY, new Uint8Array())),
     ...files.map(({ path, content }) => entry(path, FILE, content)),
     entry('TRAILER!!!', 0, new Uint8Array()),
   ]
@@ -29,11 +29,6 @@ export function archive(files: readonly ArchiveFile[]): Buffer {
 export function padded(bytes: Uint8Array): Buffer {
   const rest = (ALIGNMENT - (bytes.length % ALIGNMENT)) % ALIGNMENT
   return Buffer.concat([bytes, Buffer.alloc(rest)])
-}
-
-function ancestors(path: string): string[] {
-  const parts = path.split('/').slice(0, -1)
-  return parts.map((_, index) => parts.slice(0, index + 1).join('/'))
 }
 
 function entry(path: string, mode: number, content: Uint8Array): Buffer {

@@ -34,8 +34,10 @@ export interface Boot extends Omit<Scenario, 'description' | 'image'> {
 
 const LOGS = join(import.meta.dirname, '../results/boots')
 const MEMORY_MIB = 1024
-/** The console is read here, and a guest that gives up must end. */
+/** A guest that gives up must end. */
 const ALWAYS = ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff']
+/** A console that is only read needs no colours, and no line that is written over and over. */
+const UNATTENDED = ['TERM=dumb']
 const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
 
 /** Boots once and judges what came of it. */
@@ -71,7 +73,7 @@ async function startOf(
 ): Promise<Start> {
   const { port } = server
   const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
-  const words = [...ALWAYS, ...plan.words(url)]
+  const words = [...ALWAYS, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
   if (plan.start !== 'network') return { kind: 'kernel', ...files, words }
   server.put(PATHS.kernel, { file: files.kernel })
   server.put(PATHS.initramfs, { file: files.initramfs })

@@ -5,7 +5,7 @@ import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
 
 /** A boot takes half a minute under TCG on an idle machine; a hung one never ends by itself. */
-export const DEADLINE_MS = 120_000
+export const DEADLINE_MS = 300_000
 
 /** The names of the scenarios, checked if some were given, in the order to run them. */
 export async function chosenScenarios(names: readonly string[]): Promise<readonly string[]> {

@@ -12,8 +12,8 @@ export interface Check {
 }
 
 const GUEST = join(import.meta.dirname, 'guest')
-/** dracut keeps its hooks in the first, since version 110 in the second. */
-const HOOKS = ['usr/lib/dracut/hooks', 'var/lib/dracut/hooks']
+/** Where dracut keeps its hooks, or, in newer versions, a link to there. */
+const HOOKS = 'usr/lib/dracut/hooks'
 const HARNESS = 'usr/lib/netcow-harness'
 
 /** What an initramfs needs beside itself for any systemd in any image to check itself. */
@@ -25,14 +25,11 @@ export async function checkArchive({ mode, manifest, script }: Check): Promise<B
   const files = [
     from(`${HARNESS}/check.sh`, join(GUEST, 'check.sh')),
     from(`${HARNESS}/netcow-check.service`, join(GUEST, 'netcow-check.service')),
+    from(`${HOOKS}/pre-pivot/90-netcow-harness.sh`, join(GUEST, 'plant.sh')),
+    from(`${HOOKS}/shutdown-emergency/90-netcow-harness.sh`, join(GUEST, 'emergency.sh')),
   ]
-  for (const hooks of HOOKS) {
-    files.push(from(`${hooks}/pre-pivot/90-netcow-harness.sh`, join(GUEST, 'plant.sh')))
-    const emergency = `${hooks}/shutdown-emergency/90-netcow-harness.sh`
-    files.push(from(emergency, join(GUEST, 'emergency.sh')))
-  }
   if (manifest !== undefined) files.push(from(`${HARNESS}/manifest`, manifest))
   if (script !== undefined) files.push(from(`${HARNESS}/scenario.check.sh`, script))
   const modeFile = { path: `${HARNESS}/mode`, content: Buffer.from(mode) }
-  return archive([...(await Promise.all(files)), modeFile])
+  return archive([HARNESS], [...(await Promise.all(files)), modeFile])
 }
