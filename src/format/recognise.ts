@@ -41,7 +41,7 @@ const LOOKS: readonly Looks[] = [
 ]
 
 /** How much of the beginning of a file `recognise` looks at, in bytes. */
-export const RECOGNISED_BYTES = 33 * 1024
+const RECOGNISED_BYTES = 33 * 1024
 
 /** What `head`, the beginning of a file, looks like, and whether it could be a raw disk. */
 export function recognise(head: Uint8Array): { readonly name: string; readonly raw: boolean } {

@@ -29,7 +29,7 @@ const HeaderRecord = struct({
 /** The fields of the header in the words of the specification, checked by `readHeader`. */
 export type Header = ReturnType<(typeof HeaderRecord)['decode']>
 
-export const MAGIC = 0x514649fb
+const MAGIC = 0x514649fb
 const VERSION_2_BYTES = 72
 const VERSION_3_BYTES = 104
 /** The first read: it holds the header and its extensions in every image met so far. */
@@ -57,7 +57,7 @@ export async function readFirstCluster(
 }
 
 /** Decodes and checks the header, whatever features it asks for. */
-export function decodeHeader(head: Uint8Array): Header {
+function decodeHeader(head: Uint8Array): Header {
   checkMagic(head)
   const padded = new Uint8Array(HeaderRecord.size)
   padded.set(head.subarray(0, HeaderRecord.size))

@@ -89,3 +89,22 @@ t.test('an encrypted image without a passphrase is refused', async (t) => {
       advice: /passphrase/,
     })
 })
+
+t.test('a damaged LUKS header ends in a named refusal, or opens all the same', async (t) => {
+  const image = Buffer.from(images.get('aes-256-xts')!)
+  const at = image.indexOf('LUKS\xba\xbe', 0, 'latin1')
+  // The fields before the digest, and the place, stripes and state of the first key slot.
+  const fields = [4, 6, 8, 40, 44, 72, 76, 104, 108, 208, 248, 252]
+  for (const field of fields)
+    for (const value of [0, 1, 65, 0x7fff_ffff, 0xffff_ffff]) {
+      const damaged = Buffer.from(image)
+      damaged.writeUInt32BE(value, at + field)
+      const opened = openImage(new BytesSource(damaged), { passphrase })
+      const end = await opened.then(
+        () => 'opens',
+        (error: unknown) => (error instanceof Error ? error.name : 'nothing'),
+      )
+      const ends = ['opens', 'ImageInvalid', 'ImageUnsupported', 'UsageError']
+      if (!ends.includes(end)) t.fail(`${field} = ${value}: ${end}`)
+    }
+})

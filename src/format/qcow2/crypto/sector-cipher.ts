@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, createHash, getHashes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { ImageUnsupported } from '../../../errors.ts'
+import { isHash } from './hashes.ts'
 
 /**
  * Decrypts runs of 512-byte sectors with AES. The block cipher runs over a whole run at once, in
@@ -55,7 +56,7 @@ function vectorsOf(generator: string, key: Uint8Array): Vectors | undefined {
   if (generator === 'plain') return (bytes, sector) => numbered(bytes, sector, 0)
   if (generator === 'plain64') return (bytes, sector) => numbered(bytes, sector, 1)
   const [name, hash] = generator.split(':')
-  if (name !== 'essiv' || hash === undefined || !getHashes().includes(hash)) return undefined
+  if (name !== 'essiv' || hash === undefined || !isHash(hash)) return undefined
   const salt = createHash(hash).update(key).digest()
   if (![16, 24, 32].includes(salt.length)) return undefined
   const salted = encipher(salt)

@@ -3,7 +3,8 @@ import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import type { Extensions } from '../extensions.ts'
 import type { Header } from '../header.ts'
 import { Decrypting } from './decrypting.ts'
-import { type LuksPlace, unlockLuks } from './luks.ts'
+import type { LuksPlace } from './luks-header.ts'
+import { unlockLuks } from './luks-unlock.ts'
 import { SECTOR, sectorCipher } from './sector-cipher.ts'
 
 /** Section "Header": crypt_method. */

@@ -1,103 +1,17 @@
-import { createHash, getHashes, pbkdf2, timingSafeEqual } from 'node:crypto'
+import { createHash, pbkdf2, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
-import { type Field, struct, u16, u32 } from '../../../binary/struct.ts'
 import type { BlockSource } from '../../../block/source.ts'
 import { ImageInvalid, ImageUnsupported, UsageError } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
+import { isHash } from './hashes.ts'
+import { type LuksHeader, type LuksPlace, type LuksSlot, readLuksHeader } from './luks-header.ts'
 import { SECTOR, type SectorCipher, sectorCipher } from './sector-cipher.ts'
 
-/** LUKS On-Disk Format Specification, version 1, section "Partition header layout". */
-const KeySlot = struct({
-  active: u32,
-  iterations: u32,
-  salt: bytes(32),
-  key_material_offset: u32, // in sectors, from the beginning of the LUKS header
-  stripes: u32,
-})
-const SLOTS = 8
-const LuksRecord = struct({
-  magic: bytes(6),
-  version: u16,
-  cipher_name: bytes(32),
-  cipher_mode: bytes(32),
-  hash_spec: bytes(32),
-  payload_offset: u32,
-  key_bytes: u32,
-  mk_digest: bytes(20),
-  mk_digest_salt: bytes(32),
-  mk_digest_iter: u32,
-  uuid: bytes(40),
-})
-const MAGIC = 'LUKS\xba\xbe'
-const ACTIVE = 0x00ac71f3
 /** Every tool writes 4000; more would let an image size an allocation. */
 const MOST_STRIPES = 16_384
 const KEY_BYTES = [16, 24, 32, 48, 64]
 /** About ten seconds of one core with SHA-256; QEMU and cryptsetup aim at one or two. */
 const MOST_ITERATIONS = 2 ** 25
-
-export interface LuksSlot {
-  readonly active: boolean
-  readonly iterations: number
-  /** In bytes from the beginning of the LUKS header. */
-  readonly keyOffset: number
-  readonly stripes: number
-  readonly salt: Uint8Array
-}
-
-export interface LuksHeader {
-  readonly cipher: string
-  /** Such as `xts-plain64`. */
-  readonly mode: string
-  readonly hash: string
-  readonly payloadOffset: number
-  readonly keyBytes: number
-  readonly digest: Uint8Array
-  readonly digestSalt: Uint8Array
-  readonly digestIterations: number
-  readonly uuid: string
-  readonly slots: readonly LuksSlot[]
-}
-
-/** Where the LUKS header lies within the image. */
-export interface LuksPlace {
-  readonly offset: number
-  readonly length: number
-}
-
-export async function readLuksHeader(source: BlockSource, place: LuksPlace): Promise<LuksHeader> {
-  const head = await readClamped(source, place.offset, LuksRecord.size + SLOTS * KeySlot.size)
-  const record = LuksRecord.decode(head)
-  if (Buffer.from(record.magic).toString('latin1') !== MAGIC)
-    invalid('there is no LUKS header where there should be one', place.offset)
-  if (record.version !== 1)
-    throw new ImageUnsupported(`LUKS version ${record.version}`, {
-      where: { offset: place.offset + 6 },
-      advice: 'inside of QCOW2 only version 1 is defined',
-    })
-  const slots = Array.from({ length: SLOTS }, (_, i): LuksSlot => {
-    const slot = KeySlot.decode(head, LuksRecord.size + i * KeySlot.size)
-    return {
-      active: slot.active === ACTIVE,
-      iterations: slot.iterations,
-      keyOffset: slot.key_material_offset * SECTOR,
-      stripes: slot.stripes,
-      salt: slot.salt,
-    }
-  })
-  return {
-    cipher: text(record.cipher_name),
-    mode: text(record.cipher_mode),
-    hash: text(record.hash_spec),
-    payloadOffset: record.payload_offset * SECTOR,
-    keyBytes: record.key_bytes,
-    digest: record.mk_digest,
-    digestSalt: record.mk_digest_salt,
-    digestIterations: record.mk_digest_iter,
-    uuid: text(record.uuid),
-    slots,
-  }
-}
 
 /** Tries the passphrase on every key slot. Takes as long as the key slots ask for. */
 export async function unlockLuks(
@@ -119,7 +33,7 @@ export async function unlockLuks(
 
 function check(header: LuksHeader, place: LuksPlace): void {
   const { hash, keyBytes, cipher, mode } = header
-  if (!getHashes().includes(hash))
+  if (!isHash(hash))
     throw new ImageUnsupported(`the LUKS hash ${JSON.stringify(hash)}`, {
       where: { offset: place.offset + 72 },
     })
@@ -192,19 +106,6 @@ function hashBytes(hash: string): number {
 }
 
 const derive = promisify(pbkdf2)
-
-function bytes(width: number): Field<Uint8Array> {
-  return {
-    width,
-    get: (view, at) => new Uint8Array(view.buffer, view.byteOffset + at, width).slice(),
-    set: (view, at, value) => new Uint8Array(view.buffer, view.byteOffset + at, width).set(value),
-  }
-}
-
-function text(bytes: Uint8Array): string {
-  const end = bytes.indexOf(0)
-  return Buffer.from(end < 0 ? bytes : bytes.subarray(0, end)).toString('latin1')
-}
 
 function invalid(what: string, offset: number): never {
   throw new ImageInvalid(what, { where: { offset } })
