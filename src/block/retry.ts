@@ -37,7 +37,7 @@ export async function retrying<T>(
       if (now - since + pause > policy.timeoutMs) throw error
       if (now - reportedAt >= REPEAT_LINE_MS) {
         reportedAt = now
-        policy.report(`waiting for the source, ${waited(since)}, ${tries} tries: ${error.line}`)
+        policy.report(`waiting for the source (${waited(since)}, try ${tries}): ${error.line}`)
       }
       await sleep(pause, undefined, signal === undefined ? {} : { signal })
     }

@@ -14,11 +14,11 @@ export class Slice implements BlockSource {
     this.size = size
   }
 
-  read(target: Uint8Array, offset: number): Promise<void> {
+  async read(target: Uint8Array, offset: number): Promise<void> {
     assertRange(this.size, offset, target.length)
     return this.#base.read(target, this.#start + offset)
   }
-  extent(offset: number, length: number): Promise<Extent> {
+  async extent(offset: number, length: number): Promise<Extent> {
     assertRange(this.size, offset, length)
     return this.#base.extent(this.#start + offset, length)
   }

@@ -21,7 +21,7 @@ export interface HttpOptions {
 /** As many as browsers follow. */
 const MOST_REDIRECTS = 20
 /** The first request brings the head of the image along: header, L1 table and often more. */
-export const HEAD_BYTES = 128 * 1024
+const HEAD_BYTES = 128 * 1024
 
 /** Ranges of one version of one file on a web server. */
 export class HttpSource implements BlockSource {

@@ -32,9 +32,6 @@ export interface Attribute {
   readonly payload: Uint8Array
 }
 
-export function attributeU16(type: number, value: number): Attribute {
-  return { type, payload: struct({ value: u16host }).encode({ value }) }
-}
 export function attributeU32(type: number, value: number): Attribute {
   return { type, payload: U32.encode({ value }) }
 }

@@ -1,6 +1,6 @@
-import { once } from 'node:events'
 import type { Duplex } from 'node:stream'
 import { PeerRefused } from '../errors.ts'
+import { ByteReader } from './byte-reader.ts'
 import { type Export, MOST_PAYLOAD_BYTES, transmissionFlags } from './export.ts'
 import {
   ClientFlags,
@@ -38,10 +38,11 @@ const EXPORT_NAME = ''
 export async function negotiate(stream: Duplex, served: Export): Promise<boolean> {
   const handshakeFlags = HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES
   stream.write(Greeting.encode({ nbdMagic: NBD_MAGIC, optionMagic: OPTION_MAGIC, handshakeFlags }))
-  const { flags } = ClientFlags.decode(await readExactly(stream, ClientFlags.size))
+  using reader = new ByteReader(stream)
+  const { flags } = ClientFlags.decode(await readExactly(reader, ClientFlags.size))
   if ((flags & ~handshakeFlags) !== 0) throw violation('unknown client flags', flags)
   if ((flags & HANDSHAKE_FIXED_NEWSTYLE) === 0) throw violation('no fixed newstyle', flags)
-  const negotiation = new Negotiation(stream, served, (flags & HANDSHAKE_NO_ZEROES) !== 0)
+  const negotiation = new Negotiation(stream, reader, served, (flags & HANDSHAKE_NO_ZEROES) !== 0)
   for (;;) {
     const outcome = await negotiation.option()
     if (outcome !== 'more') return outcome === 'go'
@@ -52,27 +53,29 @@ type Outcome = 'more' | 'go' | 'leave'
 
 class Negotiation {
   readonly #stream: Duplex
+  readonly #reader: ByteReader
   readonly #served: Export
   readonly #noZeroes: boolean
 
-  constructor(stream: Duplex, served: Export, noZeroes: boolean) {
+  constructor(stream: Duplex, reader: ByteReader, served: Export, noZeroes: boolean) {
     this.#stream = stream
+    this.#reader = reader
     this.#served = served
     this.#noZeroes = noZeroes
   }
 
   /** Handles one option of the client. */
   async option(): Promise<Outcome> {
-    const header = OptionHeader.decode(await readExactly(this.#stream, OptionHeader.size))
+    const header = OptionHeader.decode(await readExactly(this.#reader, OptionHeader.size))
     if (header.magic !== OPTION_MAGIC) throw violation('wrong option magic', header.option)
     if (header.length > MOST_OPTION_BYTES) {
       if (header.option === Option.exportName)
         throw violation('export name too long', header.length)
-      await drain(this.#stream, header.length)
+      await drain(this.#reader, header.length)
       this.#reply(header.option, Reply.errTooBig)
       return 'more'
     }
-    const payload = await readExactly(this.#stream, header.length)
+    const payload = await readExactly(this.#reader, header.length)
     switch (header.option) {
       case Option.exportName:
         return this.#exportName(payload)
@@ -160,32 +163,15 @@ function nameOf(payload: Buffer): string | undefined {
   return payload.toString('utf8', 4, 4 + nameBytes)
 }
 
-/** Reads in paused mode, so that what comes after stays in the stream for the transmission. */
-async function readExactly(stream: Duplex, length: number): Promise<Buffer> {
-  if (length === 0) return Buffer.alloc(0)
-  for (;;) {
-    const bytes: Buffer | null = stream.read(length)
-    if (bytes?.length === length) return bytes
-    if (bytes !== null || stream.readableEnded || stream.destroyed) {
-      throw new PeerRefused('the client leaves in the middle of the handshake')
-    }
-    await anyOf(stream, ['readable', 'end', 'close'])
-  }
+async function readExactly(reader: ByteReader, length: number): Promise<Buffer> {
+  const bytes = await reader.read(length)
+  if (bytes !== undefined) return bytes
+  throw new PeerRefused('the client leaves in the middle of the handshake')
 }
 
-/** Waits for the first of some events and leaves no listener behind. */
-async function anyOf(stream: Duplex, events: readonly string[]): Promise<void> {
-  const enough = new AbortController()
-  try {
-    await Promise.race(events.map((event) => once(stream, event, { signal: enough.signal })))
-  } finally {
-    enough.abort()
-  }
-}
-
-async function drain(stream: Duplex, length: number): Promise<void> {
+async function drain(reader: ByteReader, length: number): Promise<void> {
   for (let left = length; left > 0;) {
-    left -= (await readExactly(stream, Math.min(left, MOST_OPTION_BYTES))).length
+    left -= (await readExactly(reader, Math.min(left, MOST_OPTION_BYTES))).length
   }
 }
 

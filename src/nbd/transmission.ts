@@ -63,6 +63,7 @@ class Transmission {
         this.#end()
       }
     })
+    stream.resume()
     stream.on('drain', () => this.#pace())
     stream.on('end', () => this.#end())
     stream.on('error', () => this.#end())

@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process'
+import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { join, resolve } from 'node:path'
+import { parseArgs, promisify } from 'node:util'
+import { bootScenarios } from '../qemu-harness/boots.ts'
+import { step } from '../qemu-harness/progress.ts'
+import { build } from './build.ts'
+
+/**
+ * Everything that `npm test` runs, in the order of what fails soonest: static checks, unit and
+ * oracle tests, boots. The last line counts what was really run.
+ */
+
+const root = resolve(import.meta.dirname, '..')
+const SOURCES = ['src', 'test', 'build', 'qemu-harness']
+const STAGES = ['static', 'unit', 'boots'] as const
+
+interface Count {
+  passed: number
+  failed: number
+  skipped: number
+}
+
+function shellScripts(): string[] {
+  const patterns = [
+    'dracut/**/*.sh',
+    'initramfs-hooks/**/*.sh',
+    'build/*.sh',
+    'qemu-harness/**/*.sh',
+  ]
+  return [...globSync(patterns, { cwd: root }), '.ci/run']
+}
+
+const STATIC: readonly (readonly string[])[] = [
+  ['tsc', '--project', '.'],
+  ['oxlint', '--deny-warnings', ...SOURCES],
+  ['oxfmt', '--check', ...SOURCES],
+  ['knip'],
+  ['shellcheck', ...shellScripts()],
+  ['shfmt', '--diff', '-i', '2', '-ci', ...shellScripts()],
+]
+
+async function staticChecks(): Promise<Count> {
+  const count = { passed: 0, failed: 0, skipped: 0 }
+  for (const [tool = '', ...args] of STATIC) {
+    const complaint = await step(`Check with ${tool}`, () => complaintOf(tool, args))
+    if (complaint === undefined) count.passed++
+    else {
+      count.failed++
+      console.log(`${tool} complains:\n${complaint}`)
+    }
+  }
+  return count
+}
+
+async function complaintOf(tool: string, args: readonly string[]): Promise<string | undefined> {
+  try {
+    await promisify(execFile)(tool, args, { cwd: root, maxBuffer: 2 ** 26 })
+    return undefined
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string }
+    return stdout + stderr || error.message
+  }
+}
+
+/** tap counts assertions; its last comment says how many of each kind there were. */
+function unitTests(): Count {
+  const results = join(root, 'results')
+  mkdirSync(results, { recursive: true })
+  const output = join(results, 'unit.tap')
+  rmSync(output, { force: true })
+  const { status } = spawnSync('tap', ['--disable-coverage', `--output-file=${output}`], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  const last =
+    readFileSync(output, 'utf8')
+      .match(/^# \{ .* \}$/gm)
+      ?.at(-1) ?? ''
+  const number = (kind: string) => Number(new RegExp(`\\b${kind}: (\\d+)`).exec(last)?.[1] ?? 0)
+  const failed = number('fail')
+  // A run that broke before it could count is a failure too.
+  const broken = status !== 0 && failed === 0 ? 1 : 0
+  return {
+    passed: number('pass'),
+    failed: failed + broken,
+    skipped: number('skip') + number('todo'),
+  }
+}
+
+async function boots(): Promise<Count> {
+  const count = { passed: 0, failed: 0, skipped: 0 }
+  for (const { ok } of await bootScenarios()) {
+    if (ok) count.passed++
+    else count.failed++
+  }
+  return count
+}
+
+async function test(): Promise<number> {
+  const { values } = parseArgs({ options: { only: { type: 'string' } } })
+  const stages = STAGES.filter((stage) => values.only === undefined || values.only === stage)
+  if (stages.length === 0) {
+    console.error(`test: --only takes ${STAGES.join(', ')}, not '${values.only}'`)
+    return 2
+  }
+  const run = { static: staticChecks, unit: unitTests, boots }
+  const total = { passed: 0, failed: 0, skipped: 0 }
+  await step('Build dist/netcow', build)
+  for (const stage of stages) {
+    const { passed, failed, skipped } = await run[stage]()
+    total.passed += passed
+    total.failed += failed
+    total.skipped += skipped
+  }
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+  return total.failed === 0 ? 0 : 1
+}
+
+process.exitCode = await test()

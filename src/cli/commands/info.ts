@@ -1,0 +1,107 @@
+import { stat } from 'node:fs/promises'
+import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
+import type { Described, Description, SnapshotDescription } from '../../format/description.ts'
+import { describe } from '../../format/registry.ts'
+import { type ImageName, nameOf, openSource } from '../../stack.ts'
+import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { imagePlan } from '../plan.ts'
+import { formatSize } from '../size.ts'
+
+/** What qemu-img info prints, plus what only netcow tells. */
+type Info = Description & { readonly filename: string; readonly 'actual-size': number }
+
+export const info: Command = {
+  name: 'info',
+  summary: 'describe an image, as qemu-img info does',
+  operands: ['IMAGE'],
+  options: ['json', ...IMAGE_OPTIONS],
+  run: runInfo,
+}
+
+async function runInfo({ operands: [image = ''], options, terminal }: Call): Promise<number> {
+  const plan = await imagePlan(image, options)
+  await using source = await openSource(plan, (line) => terminal.say('warn', line))
+  const filename = nameOf(plan.image)
+  const description = await describe(source, plan.format).catch((error: unknown) => {
+    const ofImage = error instanceof ImageInvalid || error instanceof ImageUnsupported
+    throw ofImage ? error.within({ image: filename }) : error
+  })
+  const actual = await allocatedBytes(plan.image, source.size)
+  const told: Info = { filename, 'actual-size': actual, ...description }
+  await terminal.out(options.json ? `${JSON.stringify(told, undefined, 4)}\n` : forPeople(told))
+  return 0
+}
+
+/** A local file may have holes; of a file on a server only the length is known. */
+async function allocatedBytes(image: ImageName, size: number): Promise<number> {
+  return image.kind === 'file' ? (await stat(image.path)).blocks * 512 : size
+}
+
+function forPeople(told: Info): string {
+  const specific = told['format-specific']
+  const lines = [
+    `image: ${told.filename}`,
+    `file format: ${told.format}`,
+    `virtual size: ${formatSize(told['virtual-size'])} (${told['virtual-size']} bytes)`,
+    `disk size: ${formatSize(told['actual-size'])}`,
+    ...(told.encrypted === true ? ['encrypted: yes'] : []),
+    ...optional('cluster_size', told['cluster-size']),
+    ...optional('backing file', told['backing-filename']),
+    ...optional('backing file format', told['backing-filename-format']),
+    ...snapshotTable(told.snapshots ?? []),
+    ...(specific === undefined ? [] : ['Format specific information:', ...indented(specific.data)]),
+    ...headerLines(told),
+  ]
+  return `${lines.join('\n')}\n`
+}
+
+function optional(name: string, value: string | number | undefined): string[] {
+  return value === undefined ? [] : [`${name}: ${value}`]
+}
+
+function headerLines({ header }: Info): string[] {
+  if (header === undefined) return []
+  const bits = Object.entries(header.features).flatMap(([kind, names]) =>
+    names.length === 0 ? [] : [`    ${kind} features: ${names.join(', ')}`],
+  )
+  const extensions = header.extensions.map(({ name, length }) => `    ${name}: ${length} bytes`)
+  return [
+    ...(bits.length > 0 ? ['Feature bits:', ...bits] : []),
+    ...(extensions.length > 0 ? ['Header extensions:', ...extensions] : []),
+  ]
+}
+
+/** Nested values as qemu-img writes them: one a line, deeper ones further in, lists by number. */
+function indented(value: Described, margin = '    '): string[] {
+  if (typeof value !== 'object') return []
+  const named = Array.isArray(value)
+    ? value.map((inner: Described, index) => [`[${index}]`, inner] as const)
+    : Object.entries(value)
+  return named.flatMap(([key, inner]) => {
+    const name = `${margin}${key.replaceAll('-', ' ')}:`
+    if (typeof inner !== 'object') return [`${name} ${inner}`]
+    return [name, ...indented(inner, `${margin}    `)]
+  })
+}
+
+const SNAPSHOT_COLUMNS = [8, 20, 10, 21, 14] as const
+
+function snapshotTable(snapshots: readonly SnapshotDescription[]): string[] {
+  if (snapshots.length === 0) return []
+  const rows = snapshots.map((snapshot) => [
+    snapshot.id,
+    snapshot.name,
+    formatSize(snapshot['vm-state-size']),
+    new Date(snapshot['date-sec'] * 1000).toISOString().slice(0, 19).replace('T', ' '),
+    formatSize(snapshot['disk-size']),
+  ])
+  return [
+    'Snapshot list:',
+    ...[['ID', 'TAG', 'VM SIZE', 'DATE (UTC)', 'DISK SIZE'], ...rows].map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(SNAPSHOT_COLUMNS[column]!))
+        .join('')
+        .trimEnd(),
+    ),
+  ]
+}

@@ -1,0 +1,149 @@
+import { execFile, execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { build } from '../../build/build.ts'
+import { patterned } from '../fixtures/bytes.ts'
+import { RangeServer } from '../fixtures/range-server.ts'
+
+/** The tool as its users start it. */
+const executable = await build()
+const directory = t.testdir()
+const run = promisify(execFile)
+// What tap preloads into the tests is nothing for the tool.
+delete process.env['NODE_OPTIONS']
+
+async function netcow(...argv: string[]) {
+  const child = spawn(executable, argv, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const texts = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name].setEncoding('utf8').on('data', (text: string) => (texts[name] += text))
+  }
+  const [code] = await once(child, 'close')
+  return { code, ...texts }
+}
+
+const raw = join(directory, 'raw')
+const image = join(directory, 'image.qcow2')
+writeFileSync(raw, Buffer.concat([patterned(200_000), Buffer.alloc(500_000), patterned(324_000)]))
+execFileSync('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', raw, image])
+const server = await RangeServer.open({
+  '/image.qcow2': readFileSync(image),
+  '/page.html': Buffer.from('<!DOCTYPE html><html></html>'),
+})
+t.teardown(() => server[Symbol.asyncDispose]())
+
+t.test('copy writes the bytes of the guest, from a file and over HTTP', async (t) => {
+  for (const name of [image, server.url('/image.qcow2')]) {
+    const out = join(directory, 'out')
+    t.match(await netcow('copy', name, out), { code: 0, stderr: '' })
+    t.ok(readFileSync(out).equals(readFileSync(raw)))
+    const { stdout } = spawnSync(executable, ['copy', image, '-'])
+    t.ok(stdout.equals(readFileSync(raw)))
+  }
+})
+
+t.test('info says what qemu-img says', async (t) => {
+  const theirs = JSON.parse(
+    execFileSync('qemu-img', ['info', '--output=json', image], { encoding: 'utf8' }),
+  )
+  const { stdout } = await netcow('info', '--json', image)
+  t.match(JSON.parse(stdout), theirs)
+  t.match((await netcow('info', image)).stdout, /^virtual size: 0\.977 MiB \(1024000 bytes\)$/m)
+})
+
+t.test('each failure is one line and its exit code', async (t) => {
+  const url = (path: string) => server.url(path)
+  const cases: readonly (readonly [argv: string[], code: number, line: RegExp])[] = [
+    [['bogus'], 2, /unknown command 'bogus'/],
+    [['serv'], 2, /did you mean 'serve'/],
+    [['copy', image], 2, /needs OUT\|-/],
+    [['copy', image, '-', 'more'], 2, /does not know what 'more' is/],
+    [['info', image, '--chache', '1'], 2, /did you mean --cache/],
+    [['info', image, '--cache', 'x'], 2, /--cache takes a size/],
+    [['info', '--socket', 'x', image], 2, /takes no --socket/],
+    [['serve', image], 2, /exactly one of/],
+    [['serve', image, '--stdio', '--read-only', '--overlay', 'memory'], 2, /contradict/],
+    [['info', '/nonexistent'], 3, /no such file \(path \/nonexistent\)/],
+    [['info', url('/missing')], 3, /no such file on the server \(404\) \(url http/],
+    [['info', url('/page.html')], 4, /not a QCOW2 image/],
+    [['info', 'http://127.0.0.1:1/x', '--timeout', '0'], 3, /refuses the connection/],
+    [['copy', image, '/nonexistent/out'], 2, /cannot write the copy/],
+    [['detach', '/dev/sda'], 2, /not an nbd device/],
+    [['detach'], 2, /needs a device or --all/],
+  ]
+  const results = await Promise.all(cases.map(([argv]) => netcow(...argv)))
+  for (const [index, [argv, code, line]] of cases.entries()) {
+    const result = results[index]!
+    t.equal(result.code, code, argv.join(' '))
+    t.match(result.stderr, line)
+    t.equal(result.stderr.trim().split('\n').length, 1, result.stderr)
+  }
+})
+
+t.test('a server that does not serve ranges is named, with what to do', async (t) => {
+  server.faults.push({ kind: 'ignore-range' })
+  const { code, stderr } = await netcow('info', server.url('/image.qcow2'))
+  t.equal(code, 3)
+  t.match(stderr, /does not serve ranges .* use a web server with range requests/)
+})
+
+t.test('every command explains itself', async (t) => {
+  const { stdout } = await netcow('--help')
+  const commands = ['serve', 'attach', 'detach', 'info', 'copy', 'boot']
+  const helps = await Promise.all(commands.map((command) => netcow(command, '--help')))
+  for (const [index, command] of commands.entries()) {
+    t.match(stdout, new RegExp(`^ {2}${command} `, 'm'))
+    t.match(helps[index], { code: 0, stdout: /^Usage: netcow/ })
+  }
+  t.match(await netcow('--version'), { code: 0, stdout: /^netcow \d+\.\d+\.\d+\n$/ })
+})
+
+t.test('serve ends in good order on SIGTERM and keeps its socket to itself', async (t) => {
+  const path = join(directory, 'serve.sock')
+  const child = spawn(
+    executable,
+    [
+      'serve',
+      server.url('/image.qcow2'),
+      '--socket',
+      path,
+      '--overlay',
+      'memory:8M',
+      '--log',
+      'info',
+    ],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  )
+  await once(child.stderr, 'data')
+  t.equal(execFileSync('stat', ['-c', '%a', path], { encoding: 'utf8' }).trim(), '600')
+  const uri = `nbd+unix:///?socket=${path}`
+  await run('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', raw, uri])
+  await run('qemu-io', ['-f', 'raw', '-c', 'write -P 7 0 4k', '-c', 'read -P 7 0 4k', uri])
+  child.kill('SIGTERM')
+  t.strictSame(await once(child, 'exit'), [0, null])
+})
+
+t.test('serve takes the socket of a service manager, as libnbd hands it over', async (t) => {
+  const { stdout } = await run('nbdinfo', ['--size', '--', '[', executable, 'serve', image, ']'])
+  t.equal(stdout.trim(), '1024000')
+})
+
+t.test('serve takes a connected socket on its standard input', async (t) => {
+  const path = join(directory, 'stdio.sock')
+  const listener = createServer({ pauseOnConnect: true }).listen(path)
+  const client = connect(path)
+  const [socket] = await once(listener, 'connection')
+  const child = spawn(executable, ['serve', image, '--stdio'], {
+    stdio: [socket, 'ignore', 'inherit'],
+  })
+  const [greeting] = await once(client, 'data')
+  t.equal(greeting.toString('latin1', 0, 16), 'NBDMAGICIHAVEOPT')
+  client.destroy()
+  socket.destroy()
+  t.strictSame(await once(child, 'exit'), [0, null])
+  listener.close()
+})
