@@ -21,7 +21,7 @@ installkernel() {
 }
 
 install() {
-  inst_multiple netcow blkid ip
+  inst_multiple netcow blkid ip cat chmod ln mkdir
   # strip, which dracut runs over every executable file, would destroy this one: its code lies behind
   # the last section. The first hook makes it executable, and its libraries are brought here, since
   # dracut resolves only those of executable files.
