@@ -17,6 +17,8 @@ import { makeSeeds } from './seeds.ts'
  */
 const LIMIT_MS = 5000
 const LIMIT_BYTES = 256 * 2 ** 20
+/** A process keeps some memory of every case; what counts is what one image takes. */
+const CASES_PER_READER = 500
 /** Where the images that were read wrong are kept. */
 const RESULTS = 'results/fuzz'
 
@@ -36,8 +38,10 @@ const { values } = parseArgs({
 /** Runs the reader in a process of its own, and another one when that is gone. */
 class Reader {
   #child: ChildProcess | undefined
+  #cases = 0
 
   async read(message: Case): Promise<Outcome | 'hang' | 'crash'> {
+    if (++this.#cases % CASES_PER_READER === 0) this.stop()
     const child = (this.#child ??= fork(join(import.meta.dirname, 'reader.ts'), {
       serialization: 'advanced',
       // What earlier cases left behind is not to be counted.

@@ -27,6 +27,8 @@ const NO_ICOUNT = 0xffff_ffff_ffff_ffffn
 const EXTRA_BYTES = 1024
 const TABLE_BYTES = 64 * 2 ** 20
 const L1_ENTRIES = (32 * 2 ** 20) / 8
+/** How many are named to a user who asked for another one. */
+const LISTED = 20
 
 export interface Snapshot {
   readonly id: string
@@ -68,13 +70,17 @@ export async function diskOf(
   const all = await readSnapshots(source, header)
   const found = all.find(({ id }) => id === snapshot) ?? all.find(({ name }) => name === snapshot)
   if (!found) {
-    const names = all.map(({ id, name }) => `${id} ${JSON.stringify(name)}`).join(', ')
     throw new UsageError(`the image has no snapshot ${JSON.stringify(snapshot)}`, {
-      advice: all.length > 0 ? `it has ${names}` : 'it has none',
+      advice: all.length > 0 ? `it has ${listed(all)}` : 'it has none',
     })
   }
   checkTable(found, header)
   return { l1: found.l1, size: found.diskBytes }
+}
+
+function listed(all: readonly Snapshot[]): string {
+  const names = all.slice(0, LISTED).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
+  return `${names.join(', ')}${all.length > LISTED ? `, and ${all.length - LISTED} more` : ''}`
 }
 
 async function readSnapshot(reader: TableReader, header: Header): Promise<Snapshot> {
