@@ -71,10 +71,14 @@ function unitTests(): Count {
   mkdirSync(results, { recursive: true })
   const output = join(results, 'unit.tap')
   rmSync(output, { force: true })
-  const { status } = spawnSync('tap', ['--disable-coverage', `--output-file=${output}`], {
-    cwd: root,
-    stdio: ['ignore', 'inherit', 'inherit'],
-  })
+  const { status } = spawnSync(
+    'tap',
+    ['--disable-coverage', '--reporter=terse', `--output-file=${output}`],
+    {
+      cwd: root,
+      stdio: ['ignore', 'inherit', 'inherit'],
+    },
+  )
   const last =
     readFileSync(output, 'utf8')
       .match(/^# \{ .* \}$/gm)

@@ -30,6 +30,8 @@ export type ImageName =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'memory'; readonly sizeBytes: number }
 
+export type { HttpOptions }
+
 export interface SourcePlan {
   readonly image: ImageName
   /** Where in the file the image lies, in bytes. */

@@ -9,6 +9,7 @@ import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
+import { provideNameServers } from './name-servers.ts'
 import { linkRoot, rootIsLinked } from './root-link.ts'
 
 /**
@@ -55,6 +56,7 @@ async function takeStages(
   if (options.stage === 'check') return 0
   const [index] = attachedDevices()
   if (index === undefined) {
+    provideNameServers()
     const outcome = await attach(imageOf(words, netroot), words)
     if (outcome.kind === 'failed') {
       say(outcome.line)

@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
-import type { HttpOptions } from '../http/source.ts'
-import type { DevicePlan, ImageName, ImagePlan } from '../stack.ts'
+import type { DevicePlan, HttpOptions, ImageName, ImagePlan } from '../stack.ts'
 import { type Options, parseHeader } from './options.ts'
 import { parseSize } from './size.ts'
 
