@@ -5,7 +5,14 @@
 . /lib/netcow-lib.sh
 
 netcow_wanted || return 0
-chmod +x /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow 2>/dev/null
+# See module-setup.sh. systemd from 256 on makes /usr read-only in the initramfs.
+for netcow_file in /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow; do
+  if [ -e "$netcow_file" ] && ! chmod +x "$netcow_file" 2>/dev/null; then
+    mount -o remount,bind,rw /usr
+    chmod +x "$netcow_file"
+    mount -o remount,bind,ro /usr
+  fi
+done
 netcow boot --stage check || die "netcow does not understand the kernel command line"
 
 if netcow_finds_root; then
