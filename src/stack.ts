@@ -10,9 +10,9 @@ import { Slice } from './block/slice.ts'
 import type { BlockDevice, BlockSource } from './block/source.ts'
 import { WaitForRoom } from './block/wait-for-room.ts'
 import { ImageInvalid, ImageUnsupported, UsageError } from './errors.ts'
-import { type FormatName, openImage } from './format/registry.ts'
-import { shown } from './http/response.ts'
+import { type FormatName, isFormatName, openImage } from './format/registry.ts'
 import { type HttpOptions, HttpSource } from './http/source.ts'
+import { type ImageName, besides, printable } from './image-name.ts'
 
 /**
  * The only file that knows how layers are stacked. From the bottom:
@@ -24,11 +24,6 @@ import { type HttpOptions, HttpSource } from './http/source.ts'
  *     block/overlay -> block/wait-for-room          writes
  *     block/align                                   clients that ask for single bytes
  */
-
-export type ImageName =
-  | { readonly kind: 'url'; readonly url: URL }
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'memory'; readonly sizeBytes: number }
 
 export type { HttpOptions }
 
@@ -46,7 +41,23 @@ export interface SourcePlan {
 
 export interface ImagePlan extends SourcePlan {
   readonly format: FormatName
+  /** The id or name of an internal snapshot to read in place of the disk as it is now. */
+  readonly snapshot?: string
+  /** What may be opened below this image, level by level. */
+  readonly backing: readonly Permission[]
+  /** Where the clusters are, for an image that keeps them in another file. */
+  readonly dataFile?: ImageName
+  /** Opens encrypted images. */
+  readonly passphrase?: Uint8Array
+  /** Reads an image that is marked as corrupt. */
+  readonly allowCorrupt: boolean
 }
+
+/** Leave for one more file: this one, whatever the image calls it, or what lies beside the image. */
+export type Permission =
+  | { readonly kind: 'image'; readonly image: ImageName }
+  /** Counts for all levels below, too. */
+  | { readonly kind: 'same-origin' }
 
 export interface DevicePlan extends ImagePlan {
   readonly overlay:
@@ -125,21 +136,132 @@ function overlaid(
   }
 }
 
-async function image(plan: ImagePlan, patience: Patience): Promise<BlockSource> {
-  const source = await sliced(plan, patience)
+/** An image and, through its opener, the images below it; `above` are the ones that led here. */
+async function image(
+  plan: ImagePlan,
+  patience: Patience,
+  above: readonly string[] = [],
+): Promise<BlockSource> {
+  const name = printable(plan.image)
+  const chain = chained(above, name)
+  // What may have others below it leaves half to them, so that a chain stays within the limit.
+  const cacheBytes = Math.floor(plan.backing.length > 0 ? plan.cacheBytes / 2 : plan.cacheBytes)
+  const source = await sliced({ ...plan, cacheBytes }, patience)
   try {
     return await openImage(source, {
       format: plan.format,
-      decodedBytes: Math.floor(plan.cacheBytes * (1 - FETCHED_SHARE)),
+      decodedBytes: Math.floor(cacheBytes * (1 - FETCHED_SHARE)),
       tableBytes: TABLE_BYTES,
+      allowCorrupt: plan.allowCorrupt,
+      ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
+      ...(plan.passphrase === undefined ? {} : { passphrase: plan.passphrase }),
+      opener: {
+        backing: (inside, format) => backingOf(plan, inside, format, patience, chain),
+        dataFile: (inside) => dataFileOf(plan, inside, patience),
+      },
     })
   } catch (error) {
     await source[Symbol.asyncDispose]()
     if (error instanceof ImageInvalid || error instanceof ImageUnsupported) {
-      throw error.within({ image: nameOf(plan.image) })
+      throw error.within({ image: name })
     }
     throw error
   }
+}
+
+/** Deeper chains are a mistake or an attack. */
+const LONGEST_CHAIN = 32
+
+function chained(above: readonly string[], name: string): readonly string[] {
+  if (above.includes(name)) {
+    throw new ImageInvalid('the backing chain goes round in a circle', { where: { image: name } })
+  }
+  if (above.length >= LONGEST_CHAIN) {
+    throw new ImageUnsupported(`the backing chain is longer than ${LONGEST_CHAIN} images`, {
+      where: { image: name },
+    })
+  }
+  return [...above, name]
+}
+
+async function backingOf(
+  plan: ImagePlan,
+  inside: string,
+  format: string | undefined,
+  patience: Patience,
+  chain: readonly string[],
+): Promise<BlockSource | undefined> {
+  const [permission, ...deeper] = plan.backing
+  if (permission === undefined) return undefined
+  const below = permission.kind === 'image' ? permission.image : await besides(plan.image, inside)
+  if (below === undefined) throw outside(plan.image, inside, '--backing')
+  const { snapshot: _snapshot, dataFile: _dataFile, sizeLimit: _limit, ...rest } = plan
+  const source: SourcePlan = {
+    ...rest,
+    offset: 0,
+    image: below,
+    http: httpFor(plan, below),
+    cacheBytes: plan.cacheBytes / 2,
+  }
+  return image(
+    {
+      ...rest,
+      ...source,
+      format: await formatOf(source, inside, format, patience),
+      backing: permission.kind === 'same-origin' ? plan.backing : deeper,
+    },
+    patience,
+    chain,
+  )
+}
+
+/** An image need not say what lies below it; QEMU then looks at its first bytes, and so do we. */
+async function formatOf(
+  plan: SourcePlan,
+  inside: string,
+  said: string | undefined,
+  patience: Patience,
+): Promise<FormatName> {
+  if (said !== undefined) {
+    if (isFormatName(said)) return said
+    throw new ImageUnsupported(`the backing file ${JSON.stringify(inside)} is ${said}`)
+  }
+  await using source = await sliced(plan, patience)
+  const magic = new Uint8Array(Math.min(4, source.size))
+  if (magic.length > 0) await source.read(magic, 0)
+  return Buffer.from(magic).toString('latin1') === 'QFI\xfb' ? 'qcow2' : 'raw'
+}
+
+async function dataFileOf(
+  plan: ImagePlan,
+  inside: string | undefined,
+  patience: Patience,
+): Promise<BlockSource | undefined> {
+  let file = plan.dataFile
+  if (file === undefined) {
+    if (inside === undefined || plan.backing[0]?.kind !== 'same-origin') return undefined
+    file = await besides(plan.image, inside)
+    if (file === undefined) throw outside(plan.image, inside, '--data-file')
+  }
+  const { sizeLimit: _limit, ...rest } = plan
+  return sliced({ ...rest, offset: 0, image: file, http: httpFor(plan, file) }, patience)
+}
+
+/** Credentials stay with the server they are for, and a chained file may not lead elsewhere. */
+function httpFor(plan: ImagePlan, file: ImageName): HttpOptions {
+  const mine = plan.image.kind === 'url' ? plan.image.url.origin : undefined
+  const same = file.kind === 'url' && file.url.origin === mine
+  return { ...plan.http, staysAtOrigin: true, headers: same ? plan.http.headers : {} }
+}
+
+function outside(image: ImageName, inside: string, option: string): ImageUnsupported {
+  return new ImageUnsupported(
+    `the image names ${JSON.stringify(inside)}, which is not a file beside it`,
+    {
+      where: { image: printable(image) },
+      advice: `if you trust it, say where it is with ${option} URL`,
+    },
+  )
 }
 
 async function sliced(plan: SourcePlan, patience: Patience): Promise<BlockSource> {
@@ -149,7 +271,7 @@ async function sliced(plan: SourcePlan, patience: Patience): Promise<BlockSource
   if (offset >= file.size) {
     await file[Symbol.asyncDispose]()
     throw new UsageError('--offset lies behind the end of the file', {
-      where: { image: nameOf(plan.image), offset, size: file.size },
+      where: { image: printable(plan.image), offset, size: file.size },
     })
   }
   return new Slice(file, offset, Math.min(sizeLimit, file.size - offset))
@@ -172,17 +294,5 @@ async function fetched(plan: SourcePlan, patience: Patience): Promise<BlockSourc
       if (head.length > 0) cache.seed(head, 0)
       return cache
     }
-  }
-}
-
-/** An image name as it may be printed. */
-export function nameOf(image: ImageName): string {
-  switch (image.kind) {
-    case 'url':
-      return shown(image.url)
-    case 'file':
-      return image.path
-    case 'memory':
-      return `memory:${image.sizeBytes}`
   }
 }

@@ -36,6 +36,11 @@ export const IMAGE_OPTIONS: readonly OptionName[] = [
   'format',
   'offset',
   'sizelimit',
+  'snapshot',
+  'backing',
+  'data-file',
+  'luks-key-file',
+  'allow-corrupt',
   'cache',
   'timeout',
   'connections',
@@ -81,7 +86,7 @@ function parsedWords(command: Command, names: readonly OptionName[], argv: reado
       ),
     })
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error
+    if (!(error instanceof TypeError && 'code' in error)) throw error
     throw new UsageError(complaint(command, names, error.message), {
       advice: `see netcow ${command.name} --help`,
     })

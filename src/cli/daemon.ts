@@ -9,7 +9,8 @@ import { connect } from '../kernel/nbd-device.ts'
 import { protectFromOutOfMemory } from '../kernel/process.ts'
 import { type Export, transmissionFlags } from '../nbd/export.ts'
 import { transmit } from '../nbd/transmission.ts'
-import { type Served, nameOf, openForUse } from '../stack.ts'
+import { printable } from '../image-name.ts'
+import { type Served, openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
 import { attach, attachPlan } from './commands/attach.ts'
@@ -50,7 +51,7 @@ async function runDaemon({ operands: [image = ''], options }: Call): Promise<num
     writeStatus(transmission.index, {
       device: `/dev/nbd${transmission.index}`,
       pid: process.pid,
-      image: nameOf(plan.image),
+      image: printable(plan.image),
       sizeBytes: served.source.size,
       access: served.access,
       attachedAtUptimeMs: Math.round(uptime() * 1000),

@@ -36,7 +36,11 @@ function wholeNumber(expected: string, least: number, most: number) {
 }
 
 const size = parsed('a size such as 64M or 1G', parseSize)
-const path = parsed('a path', (text) => (text === '' ? undefined : text))
+const path = parsed('a path', nonEmpty)
+
+function nonEmpty(text: string): string | undefined {
+  return text === '' ? undefined : text
+}
 
 export type OverlayOption =
   | { readonly kind: 'none' }
@@ -82,8 +86,20 @@ interface OptionText {
 
 export const OPTIONS = {
   format: { argument: 'qcow2|raw', help: 'what the image is; never guessed (default qcow2)' },
-  offset: { argument: 'N', help: 'the image begins at this byte of the file' },
+  offset: {
+    argument: 'N',
+    help: 'the image begins at this byte of the file; for map: where is this byte of the guest',
+  },
   sizelimit: { argument: 'N', help: 'the image ends after this many bytes' },
+  snapshot: { argument: 'NAME', help: 'an internal snapshot, by id or name' },
+  backing: {
+    argument: 'none|same-origin|IMAGE',
+    help: 'what may be opened below the image; repeat it for deeper levels (default none)',
+  },
+  'data-file': { argument: 'IMAGE', help: 'the external data file of the image' },
+  'luks-key-file': { argument: 'FILE', help: 'the passphrase of an encrypted image' },
+  'allow-corrupt': { help: 'read an image that is marked as corrupt' },
+  refcounts: { help: 'compare all reference counts, too' },
   overlay: {
     argument: 'memory[:SIZE]|none',
     help: 'where writes go; without it nothing is written',
@@ -110,7 +126,7 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS
 
 /** Options that may be given several times. */
-export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>(['header'])
+export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>(['header', 'backing'])
 
 export function optionText(name: OptionName): OptionText {
   return OPTIONS[name]
@@ -122,6 +138,12 @@ const Options = z.object({
   format: z._default(parsed(FORMAT_NAMES.join(' or '), formatName), 'qcow2'),
   offset: z._default(size, 0),
   sizelimit: z.optional(size),
+  snapshot: z.optional(path),
+  backing: z._default(z.array(parsed('none, same-origin, a path or a URL', nonEmpty)), []),
+  'data-file': z.optional(path),
+  'luks-key-file': z.optional(path),
+  'allow-corrupt': flag,
+  refcounts: flag,
   overlay: z.optional(parsed('memory, memory:SIZE or none', parseOverlay)),
   'read-only': flag,
   cache: z._default(size, 64 * 2 ** 20),

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
-import type { DevicePlan, HttpOptions, ImageName, ImagePlan } from '../stack.ts'
+import type { ImageName } from '../image-name.ts'
+import type { DevicePlan, HttpOptions, ImagePlan, Permission } from '../stack.ts'
 import { type Options, parseHeader } from './options.ts'
 import { parseSize } from './size.ts'
 
@@ -30,7 +31,9 @@ export function imageName(text: string): ImageName {
 }
 
 export async function imagePlan(image: string, options: Options): Promise<ImagePlan> {
-  const { sizelimit, timeout } = options
+  const { sizelimit, timeout, snapshot } = options
+  const dataFile = options['data-file']
+  const keyFile = options['luks-key-file']
   return {
     image: imageName(image),
     format: options.format,
@@ -39,7 +42,25 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
     cacheBytes: options.cache,
     openMs: timeout === undefined ? COMMAND_OPEN_MS : timeout * 1000,
     http: await httpOptions(options),
+    ...(snapshot === undefined ? {} : { snapshot }),
+    backing: permissions(options.backing),
+    ...(dataFile === undefined ? {} : { dataFile: imageName(dataFile) }),
+    ...(keyFile === undefined ? {} : { passphrase: await passphraseIn(keyFile) }),
+    allowCorrupt: options['allow-corrupt'],
   }
+}
+
+function permissions(words: readonly string[]): Permission[] {
+  return words.flatMap((word): Permission[] => {
+    if (word === 'none') return []
+    return [word === 'same-origin' ? { kind: word } : { kind: 'image', image: imageName(word) }]
+  })
+}
+
+/** The whole file, less the end of its last line, as cryptsetup and editors would have it. */
+async function passphraseIn(path: string): Promise<Uint8Array> {
+  const bytes = await fileOf('--luks-key-file', path)
+  return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
 }
 
 /** The plan of a device; `overlay` without a size gets `defaultOverlayBytes`. */
@@ -93,7 +114,11 @@ function headersOf(text: string, path: string): (readonly [string, string])[] {
 }
 
 async function textOf(option: string, path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+  return (await fileOf(option, path)).toString('utf8')
+}
+
+async function fileOf(option: string, path: string): Promise<Buffer> {
+  return readFile(path).catch((cause: NodeJS.ErrnoException) => {
     throw new UsageError(`${option} cannot be read: ${cause.code ?? cause.message}`, {
       where: { path },
       cause,

@@ -1,9 +1,11 @@
 import { UsageError } from '../errors.ts'
 import { type Command, parseCall } from './command.ts'
 import { attach } from './commands/attach.ts'
+import { check } from './commands/check.ts'
 import { copy } from './commands/copy.ts'
 import { detach } from './commands/detach.ts'
 import { info } from './commands/info.ts'
+import { map } from './commands/map.ts'
 import { serve } from './commands/serve.ts'
 import { daemon } from './daemon.ts'
 import { commandHelp, overview } from './help.ts'
@@ -15,7 +17,7 @@ import manifest from '../../package.json' with { type: 'json' }
 /** Finds the command, runs it, and turns what it throws into one line and an exit code. */
 export async function runTool(argv: readonly string[], more: readonly Command[]): Promise<number> {
   const terminal = new StandardTerminal()
-  const commands = [serve, attach, detach, info, copy, ...more]
+  const commands = [serve, attach, detach, info, map, check, copy, ...more]
   try {
     const [word, ...rest] = argv
     if (word === '--version') return await print(`netcow ${manifest.version}\n`)

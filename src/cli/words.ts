@@ -1,7 +1,7 @@
 import { UsageError } from '../errors.ts'
 import { parseKernelCommandLine } from './kernel-command-line.ts'
 import { nearest } from './nearest.ts'
-import { type OptionName, type OptionTexts, optionText, parseOptions } from './options.ts'
+import { type OptionName, type OptionTexts, REPEATABLE, parseOptions } from './options.ts'
 import { imageName } from './plan.ts'
 
 /** What the kernel command line says to netcow: an image, and the options of `netcow attach`. */
@@ -18,6 +18,10 @@ const WORDS: readonly OptionName[] = [
   'format',
   'offset',
   'sizelimit',
+  'snapshot',
+  'backing',
+  'data-file',
+  'luks-key-file',
   'overlay',
   'cache',
   'timeout',
@@ -37,7 +41,7 @@ const DEBUG = 'debug'
 export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
-  const texts: Partial<Record<OptionName, string>> = {}
+  const texts: Partial<Record<OptionName, string | string[]>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
@@ -48,7 +52,15 @@ export function parseBootWords(commandLine: string): BootWords {
     } else {
       const option = optionOf(name)
       if (option === DEBUG) texts.log = value === '0' ? 'warn' : 'debug'
-      else if (option !== undefined) texts[option] = value ?? ''
+      else if (option !== undefined) {
+        const text = value ?? ''
+        const before = texts[option]
+        texts[option] = !REPEATABLE.has(option)
+          ? text
+          : Array.isArray(before)
+            ? [...before, text]
+            : [text]
+      }
     }
   }
   parseOptions(texts, (option) => `rd.netcow.${option}=`)
@@ -84,8 +96,8 @@ function optionOf(name: string): OptionName | typeof DEBUG | undefined {
 /** The same options as words of `netcow attach`. */
 export function argvOf(options: OptionTexts): string[] {
   return WORDS.concat('log').flatMap((name) => {
-    const text = options[name]
-    if (typeof text !== 'string') return []
-    return optionText(name).argument === undefined ? [`--${name}`] : [`--${name}=${text}`]
+    const text = options[name] ?? []
+    const texts = Array.isArray(text) ? text : [text]
+    return texts.map((value) => `--${name}=${value}`)
   })
 }

@@ -1,6 +1,7 @@
 import { Agent, type Dispatcher } from 'undici'
 import { SourceUnavailable } from '../errors.ts'
-import { type Headers, contentRange, errorOfStatus, isRedirect, shown } from './response.ts'
+import { shown } from '../image-name.ts'
+import { type Headers, contentRange, errorOfStatus, isRedirect } from './response.ts'
 
 /** What a 206 brought; the bytes are in the target that was given. */
 export interface RangeAnswer {

@@ -5,11 +5,6 @@ import { SourceRefused, SourceUnavailable } from '../errors.ts'
 
 export type Headers = IncomingHttpHeaders
 
-/** A URL as it may be printed: what follows the question mark can be a signature, a secret. */
-export function shown(url: URL): string {
-  return `${url.origin}${url.pathname}${url.search === '' ? '' : '?...'}`
-}
-
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 /** The server asks to come back. */
 const PASSING = new Set([408, 425, 429])

@@ -1,10 +1,10 @@
 import { Agent } from 'undici'
 import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
 import { SourceRefused } from '../errors.ts'
+import { shown } from '../image-name.ts'
 import { type Identity, type IdentityMode, checkIdentity, pin } from './identity.ts'
 import { rememberingLookup } from './lookup.ts'
 import { type RangeAnswer, requestRange } from './range-request.ts'
-import { shown } from './response.ts'
 
 export interface HttpOptions {
   /** Connections to one origin, and so ranges under way at once; 1 to 64. */
@@ -14,6 +14,8 @@ export interface HttpOptions {
   readonly headers: Readonly<Record<string, string>>
   /** PEM certificates to trust instead of the built-in ones. */
   readonly ca?: string
+  /** A redirect to another origin is refused. */
+  readonly staysAtOrigin?: boolean
   /** Limit of silence on a connection: while connecting, before the first byte, between bytes. */
   readonly stallMs: number
 }
@@ -144,6 +146,11 @@ async function follow(
     const answer = await requestRange(agent, at, headers, target, offset, check)
     if (!('location' in answer)) return { answer, resolved: at }
     at = redirected(at, answer.location)
+    if (options.staysAtOrigin === true && at.origin !== url.origin) {
+      throw new SourceRefused('the server redirects a chained file to another server', {
+        where: { url: shown(url), location: shown(at) },
+      })
+    }
   }
   throw new SourceRefused(`the server redirects more than ${MOST_REDIRECTS} times`, {
     where: { url: shown(url) },

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises'
 import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Described, Description, SnapshotDescription } from '../../format/description.ts'
 import { describe } from '../../format/registry.ts'
-import { type ImageName, nameOf, openSource } from '../../stack.ts'
+import { type ImageName, printable } from '../../image-name.ts'
+import { openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { imagePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
@@ -21,7 +22,7 @@ export const info: Command = {
 async function runInfo({ operands: [image = ''], options, terminal }: Call): Promise<number> {
   const plan = await imagePlan(image, options)
   await using source = await openSource(plan, (line) => terminal.say('warn', line))
-  const filename = nameOf(plan.image)
+  const filename = printable(plan.image)
   const description = await describe(source, plan.format).catch((error: unknown) => {
     const ofImage = error instanceof ImageInvalid || error instanceof ImageUnsupported
     throw ofImage ? error.within({ image: filename }) : error
