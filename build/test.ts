@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process'
-import { globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { spawnSync } from 'node:child_process'
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { bootScenarios } from '../qemu-harness/boots.ts'
@@ -66,32 +65,31 @@ async function complaintOf(tool: string, args: readonly string[]): Promise<strin
 }
 
 /** tap counts assertions; its last comment says how many of each kind there were. */
-function unitTests(): Count {
+async function unitTests(): Promise<Count> {
   const results = join(root, 'results')
   mkdirSync(results, { recursive: true })
   const output = join(results, 'unit.tap')
   rmSync(output, { force: true })
-  const { status } = spawnSync(
-    'tap',
-    ['--disable-coverage', '--reporter=terse', `--output-file=${output}`],
-    {
-      cwd: root,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    },
-  )
-  const last =
-    readFileSync(output, 'utf8')
-      .match(/^# \{ .* \}$/gm)
-      ?.at(-1) ?? ''
+  const args = ['--disable-coverage', '--reporter=tap', `--output-file=${output}`]
+  const complaint = await step('Unit and oracle tests', () => complaintOf('tap', args))
+  const tap = existsSync(output) ? readFileSync(output, 'utf8') : ''
+  const last = tap.match(/^# \{ .* \}$/gm)?.at(-1) ?? ''
   const number = (kind: string) => Number(new RegExp(`\\b${kind}: (\\d+)`).exec(last)?.[1] ?? 0)
+  if (complaint !== undefined) console.log(failures(tap) || complaint)
   const failed = number('fail')
   // A run that broke before it could count is a failure too.
-  const broken = status !== 0 && failed === 0 ? 1 : 0
+  const broken = complaint !== undefined && failed === 0 ? 1 : 0
   return {
     passed: number('pass'),
     failed: failed + broken,
     skipped: number('skip') + number('todo'),
   }
+}
+
+/** What went wrong, without the thousands of lines that went well. */
+function failures(tap: string): string {
+  const blocks = tap.match(/^ *not ok .*(?:\n *---\n[^]*?\n *\.\.\.$)?/gm) ?? []
+  return blocks.join('\n')
 }
 
 async function boots(): Promise<Count> {

@@ -1,0 +1,151 @@
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { ImageInvalid, ImageUnsupported, SourceRefused } from '../src/errors.ts'
+import type { ImageName } from '../src/image-name.ts'
+import { type ImagePlan, type Permission, openForReading } from '../src/stack.ts'
+import { patterned } from './fixtures/bytes.ts'
+import { RangeServer } from './fixtures/range-server.ts'
+
+/** Which other files an image may lead to. */
+
+const directory = t.testdir()
+const MEBIBYTE = 2 ** 20
+const at = (...names: string[]) => join(directory, ...names)
+
+/** An empty overlay over whatever it is told, in a file of that name. */
+function overlay(path: string, backing: string, format: string): string {
+  const place = ['-u', '-b', backing, '-F', format]
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', ...place, path, `${MEBIBYTE}`])
+  return path
+}
+
+mkdirSync(at('pool'))
+writeFileSync(at('pool', 'base.raw'), patterned(MEBIBYTE))
+writeFileSync(at('secret.raw'), patterned(MEBIBYTE, 5))
+symlinkSync(at('secret.raw'), at('pool', 'link.raw'))
+overlay(at('pool', 'top.qcow2'), 'middle.qcow2', 'qcow2')
+overlay(at('pool', 'middle.qcow2'), 'base.raw', 'raw')
+overlay(at('pool', 'circle.qcow2'), 'circle.qcow2', 'qcow2')
+
+const served = (name: string) => readFileSync(at('pool', name))
+const server = await RangeServer.open({
+  '/top.qcow2': served('top.qcow2'),
+  '/middle.qcow2': served('middle.qcow2'),
+  '/circle.qcow2': served('circle.qcow2'),
+  '/base.raw': served('base.raw'),
+})
+t.teardown(() => server[Symbol.asyncDispose]())
+
+const SAME: Permission = { kind: 'same-origin' }
+const file = (path: string): ImageName => ({ kind: 'file', path })
+const remote = (path: string): ImageName => ({ kind: 'url', url: new URL(server.url(path)) })
+
+async function bytesOf(image: ImageName, backing: readonly Permission[]): Promise<Uint8Array> {
+  const plan: ImagePlan = {
+    image,
+    format: 'qcow2',
+    offset: 0,
+    http: { connections: 2, identity: 'etag', headers: { 'x-key': 'secret' }, stallMs: 2000 },
+    cacheBytes: 4 * MEBIBYTE,
+    openMs: 0,
+    backing,
+    allowCorrupt: false,
+  }
+  await using source = await openForReading(plan, () => {})
+  const bytes = new Uint8Array(source.size)
+  await source.read(bytes, 0)
+  return bytes
+}
+
+for (const [place, name] of [
+  ['a folder', file],
+  ['a server', remote],
+] as const) {
+  const image = (image: string) => name(place === 'a folder' ? at('pool', image) : `/${image}`)
+  t.test(`a chain in ${place} is followed with same-origin, and only then`, async (t) => {
+    t.ok(Buffer.compare(await bytesOf(image('top.qcow2'), [SAME]), patterned(MEBIBYTE)) === 0)
+    await t.rejects(bytesOf(image('top.qcow2'), []), { message: /needs its backing file/ })
+  })
+  t.test(`a chain in ${place} is opened level by level as the user says`, async (t) => {
+    const levels = [image('middle.qcow2'), image('base.raw')].map((image): Permission => ({
+      kind: 'image',
+      image,
+    }))
+    t.ok(Buffer.compare(await bytesOf(image('top.qcow2'), levels), patterned(MEBIBYTE)) === 0)
+    await t.rejects(bytesOf(image('top.qcow2'), levels.slice(0, 1)), ImageUnsupported)
+  })
+  t.test(`a circle in ${place} is found`, async (t) => {
+    await t.rejects(bytesOf(image('circle.qcow2'), [SAME]), ImageInvalid)
+  })
+}
+
+const ESCAPES = [
+  ['../secret.raw', 'raw'],
+  ['link.raw', 'raw'],
+  [at('secret.raw'), 'raw'],
+  ['file:secret.raw', 'raw'],
+  ['json:{"driver":"raw","file":{"driver":"file","filename":"/etc/passwd"}}', 'raw'],
+  ['nbd://127.0.0.1/', 'raw'],
+] as const
+for (const [name, format] of ESCAPES) {
+  t.test(`a local image that names ${name} opens nothing`, async (t) => {
+    overlay(at('pool', 'hostile.qcow2'), name, format)
+    await t.rejects(bytesOf(file(at('pool', 'hostile.qcow2')), [SAME]), {
+      message: /not a file beside it/,
+    })
+  })
+}
+
+t.test('a remote image opens nothing local and nothing of another server', async (t) => {
+  await using other = await RangeServer.open({ '/base.raw': patterned(MEBIBYTE) })
+  for (const name of [
+    other.url('/base.raw'),
+    `//127.0.0.1:${other.port}/base.raw`,
+    `http://user:pass@127.0.0.1:${server.port}/base.raw`,
+    'file:///etc/passwd',
+    'json:{"driver":"null-co"}',
+  ]) {
+    overlay(at('hostile.qcow2'), name, 'raw')
+    server.put('/hostile.qcow2', readFileSync(at('hostile.qcow2')))
+    await t.rejects(bytesOf(remote('/hostile.qcow2'), [SAME]), { message: /not a file beside it/ })
+  }
+  t.equal(other.traffic().requests, 0)
+})
+
+t.test('a path in a remote image is a path on its server', async (t) => {
+  overlay(at('rooted.qcow2'), '/base.raw', 'raw')
+  server.put('/deep/rooted.qcow2', readFileSync(at('rooted.qcow2')))
+  const bytes = await bytesOf(remote('/deep/rooted.qcow2'), [SAME])
+  t.ok(Buffer.compare(bytes, patterned(MEBIBYTE)) === 0)
+})
+
+t.test('a chained file may not redirect to another server', async (t) => {
+  await using other = await RangeServer.open({ '/base.raw': patterned(MEBIBYTE) })
+  const headers = { location: other.url('/base.raw') }
+  server.onRequest = ({ path }) =>
+    path === '/base.raw' ? { kind: 'status', status: 302, headers } : undefined
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  await t.rejects(bytesOf(remote('/top.qcow2'), [SAME]), SourceRefused)
+  t.equal(other.traffic().requests, 0)
+})
+
+t.test('credentials stay with the server that they are for', async (t) => {
+  await using other = await RangeServer.open({ '/middle.qcow2': served('middle.qcow2') })
+  other.put('/base.raw', served('base.raw'))
+  const seen: (string | undefined)[] = []
+  other.onRequest = ({ headers }) => {
+    seen.push(headers['x-key']?.toString())
+    return undefined
+  }
+  const elsewhere: Permission = {
+    kind: 'image',
+    image: { kind: 'url', url: new URL(other.url('/middle.qcow2')) },
+  }
+  await bytesOf(remote('/top.qcow2'), [elsewhere, SAME])
+  t.ok(seen.length > 0)
+  t.ok(seen.every((key) => key === undefined))
+})
