@@ -6,18 +6,24 @@ import { open, writeFile } from 'node:fs/promises'
  * request of the device is asynchronous: the process that answers it must not wait for itself.
  */
 
-/** The kernel's own read-ahead over the device; ours is behind it. */
-const READ_AHEAD_KB = 1024
+/**
+ * What is set of a queue, as file and value. No scheduler, since order means nothing to us;
+ * read-ahead that suits a network; and what bounds our memory, since nothing else does: the kernel
+ * may have sockets x nr_requests x max_sectors_kb under way, here 2 x 64 x 512 KiB.
+ */
+const QUEUE: readonly (readonly [file: string, value: string])[] = [
+  ['scheduler', 'none'],
+  ['nr_requests', '64'],
+  ['max_sectors_kb', '512'],
+  ['read_ahead_kb', '1024'],
+]
 
 export function isConnected(index: number): boolean {
   return existsSync(`/sys/block/nbd${index}/pid`)
 }
 
-/** No scheduler, since order means nothing to us, and read-ahead that suits a network. */
 export async function tuneQueue(index: number): Promise<void> {
-  const queue = `/sys/block/nbd${index}/queue`
-  await writeFile(`${queue}/scheduler`, 'none')
-  await writeFile(`${queue}/read_ahead_kb`, `${READ_AHEAD_KB}`)
+  for (const [file, value] of QUEUE) await writeFile(`/sys/block/nbd${index}/queue/${file}`, value)
 }
 
 /** The first open after a connect makes the kernel read the partition table. */
