@@ -72,6 +72,20 @@ export function builderTree(cache: Cache, suite: Suite): Promise<string> {
   })
 }
 
+/**
+ * The tools that tests and measurements compare with, in the versions of this release; they run
+ * through chroot.
+ */
+export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
+  return tree(cache, {
+    name: 'oracle',
+    suite,
+    packages: ['qemu-utils', 'libnbd-bin', 'nbdkit', 'fio'],
+    before: [],
+    after: [],
+  })
+}
+
 /** The path of the tree: root's files, for root's eyes. */
 function tree(cache: Cache, recipe: Recipe): Promise<string> {
   const name = `${recipe.name}-${recipe.suite}`

@@ -83,10 +83,10 @@ async function mapOf(image: BlockSource): Promise<MapEntry[]> {
   return Array.fromAsync(mapImage(image))
 }
 
-function mapOfQemu(map: readonly QemuExtent[], compressed: readonly MapEntry[]): MapEntry[] {
+function mapOfQemu(map: readonly QemuExtent[], ours: readonly MapEntry[]): MapEntry[] {
   const list: MapEntry[] = []
   for (const { data, zero, ...entry } of map) {
-    const next = { ...entry, data, zero: zero && !data, compressed: false }
+    const next = { compressed: false, ...entry, data, zero: zero && !data }
     const last = list.at(-1)
     const end = last && last.start + last.length
     const goesOn =
@@ -95,13 +95,15 @@ function mapOfQemu(map: readonly QemuExtent[], compressed: readonly MapEntry[]):
       last.zero === next.zero &&
       last.present === next.present &&
       last.depth === next.depth &&
+      last.compressed === next.compressed &&
       (last.offset === undefined ? undefined : last.offset + last.length) === next.offset
     if (goesOn && end === next.start)
       list.splice(-1, 1, { ...last, length: last.length + next.length })
     else list.push(next)
   }
+  if (map.some(({ compressed }) => compressed !== undefined)) return list
   // QEMU 7.2 does not tell compressed data from data without a place.
-  const packed = new Set(compressed.filter((entry) => entry.compressed).map(({ start }) => start))
+  const packed = new Set(ours.filter((entry) => entry.compressed).map(({ start }) => start))
   return list.map((entry) => ({ ...entry, compressed: packed.has(entry.start) }))
 }
 

@@ -2,7 +2,8 @@ import { writeFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import type { BlockSource } from '../../../src/block/source.ts'
 import { type FormatOptions, openImage } from '../../../src/format/registry.ts'
-import { Qemu } from '../../fixtures/qemu-img.ts'
+import { withEachQemu } from '../../fixtures/oracles.ts'
+import type { Qemu } from '../../fixtures/qemu-img.ts'
 import { Random } from '../../fuzz/random.ts'
 import { BytesSource } from '../bytes-source.ts'
 import { content, mapsLike, readAll, readsLike } from '../content.ts'
@@ -30,9 +31,6 @@ interface Mix {
   readonly encrypted: boolean
   readonly compresses: boolean
 }
-
-const qemu = await Qemu.open()
-t.teardown(() => qemu[Symbol.asyncDispose]())
 
 function mixOf(seed: number, random: Random): Mix {
   const extended = random.below(3) === 0
@@ -94,7 +92,7 @@ function writes({ size, clusterBytes, compresses }: Mix, random: Random): string
   return list.flat()
 }
 
-async function make(mix: Mix, random: Random): Promise<void> {
+async function make(qemu: Qemu, mix: Mix, random: Random): Promise<void> {
   const { backing } = mix
   if (backing) {
     await writeFile(qemu.path(`${backing.name}.raw`), content(backing.size, mix.size))
@@ -108,17 +106,17 @@ async function make(mix: Mix, random: Random): Promise<void> {
     ...(mix.encrypted && { objects: [SECRET[1]!] }),
     ...(backing && { backing: backing.name, backingFormat: backing.format }),
   })
-  await write(mix, writes(mix, random))
+  await write(qemu, mix, writes(mix, random))
 }
 
 /** QEMU refuses some of them, such as compressing what is allocated; the others count. */
-async function write(mix: Mix, commands: readonly string[]): Promise<void> {
+async function write(qemu: Qemu, mix: Mix, commands: readonly string[]): Promise<void> {
   const options = mix.encrypted ? [...SECRET, '--image-opts'] : ['-f', 'qcow2']
   const image = mix.encrypted ? imageOptions(mix) : mix.name
   await qemu.io(image, commands, [...options, '-d', 'unmap']).catch(() => {})
 }
 
-async function snapshot(mix: Mix): Promise<void> {
+async function snapshot(qemu: Qemu, mix: Mix): Promise<void> {
   if (mix.encrypted)
     await qemu.img('snapshot', ...SECRET, '--image-opts', '-c', 'before', imageOptions(mix))
   else await qemu.img('snapshot', '-c', 'before', mix.name)
@@ -128,7 +126,7 @@ const imageOptions = ({ name }: Mix) =>
   `driver=qcow2,discard=unmap,file.filename=${name},encrypt.key-secret=key`
 
 /** `undefined` where QEMU has damaged its own image, as 7.2 does with compressed writes. */
-async function theirs(mix: Mix): Promise<Buffer | undefined> {
+async function theirs(qemu: Qemu, mix: Mix): Promise<Buffer | undefined> {
   if (!mix.encrypted) return qemu.disk(mix.name).catch(() => undefined)
   const disk = `${mix.name}.clear`
   await qemu.img('convert', ...SECRET, '--image-opts', imageOptions(mix), '-O', 'raw', disk)
@@ -140,7 +138,11 @@ async function agree(t: Test, image: BlockSource, disk: Buffer | undefined): Pro
   else await t.rejects(readAll(image), { name: 'ImageInvalid' })
 }
 
-async function ours({ name, backing }: Mix, options: FormatOptions): Promise<BlockSource> {
+async function ours(
+  qemu: Qemu,
+  { name, backing }: Mix,
+  options: FormatOptions,
+): Promise<BlockSource> {
   return openImage(new BytesSource(await qemu.bytes(name)), {
     passphrase: Buffer.from('open sesame'),
     decodedBytes: 1 << 20,
@@ -153,22 +155,25 @@ async function ours({ name, backing }: Mix, options: FormatOptions): Promise<Blo
   })
 }
 
-for (let seed = 1; seed <= COUNT; seed++) {
-  const random = new Random(seed)
-  const mix = mixOf(seed, random)
-  t.test(`${seed}: ${JSON.stringify({ ...mix.with, backing: mix.backing?.format })}`, async (t) => {
-    await make(mix, random)
-    const before = await theirs(mix)
-    const snapshots = !('data_file' in mix.with)
-    if (snapshots) {
-      await snapshot(mix)
-      await write(mix, writes(mix, random))
-    }
-    await using image = await ours(mix, {})
-    await agree(t, image, await theirs(mix))
-    if (!mix.encrypted) await mapsLike(t, image, await qemu.map(mix.name))
-    if (!snapshots) return
-    await using old = await ours(mix, { snapshot: 'before' })
-    await agree(t, old, before)
-  })
-}
+await withEachQemu(t, async (t, qemu) => {
+  for (let seed = 1; seed <= COUNT; seed++) {
+    const random = new Random(seed)
+    const mix = mixOf(seed, random)
+    const name = JSON.stringify({ ...mix.with, backing: mix.backing?.format })
+    t.test(`${seed}: ${name}`, async (t) => {
+      await make(qemu, mix, random)
+      const before = await theirs(qemu, mix)
+      const snapshots = !('data_file' in mix.with)
+      if (snapshots) {
+        await snapshot(qemu, mix)
+        await write(qemu, mix, writes(mix, random))
+      }
+      await using image = await ours(qemu, mix, {})
+      await agree(t, image, await theirs(qemu, mix))
+      if (!mix.encrypted) await mapsLike(t, image, await qemu.map(mix.name))
+      if (!snapshots) return
+      await using old = await ours(qemu, mix, { snapshot: 'before' })
+      await agree(t, old, before)
+    })
+  }
+})
