@@ -25,6 +25,7 @@ qemu-img qemu-utils
 mmdebstrap mmdebstrap
 /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
 unshare util-linux
+mount mount
 mke2fs e2fsprogs
 sfdisk fdisk
 cpio cpio
