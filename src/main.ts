@@ -1,6 +1,12 @@
+import { availableParallelism } from 'node:os'
 import { boot } from './boot/boot.ts'
 import { runTool } from './cli/tool.ts'
 
+/** What libuv would have without being told. */
+const LEAST_THREADS = 4
+// Files, name look-ups and decompression share libuv's threads: enough of them for all processors.
+const threads = Math.max(LEAST_THREADS, availableParallelism())
+process.env['UV_THREADPOOL_SIZE'] ??= `${threads}`
 // node:ffi works, and its being experimental is settled by pinning the exact version of Node.
 process.removeAllListeners('warning')
 process.on('warning', (warning) => {

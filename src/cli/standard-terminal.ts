@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { LEVELS, type Level, type Terminal } from './terminal.ts'
 
 /** The process's own streams: results on standard output, everything else on standard error. */
@@ -6,8 +5,9 @@ export class StandardTerminal implements Terminal {
   level: Level = 'warn'
   readonly watched = process.stderr.isTTY
 
-  async out(text: string | Uint8Array): Promise<void> {
-    if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+  /** Waits until they are on their way: the bytes belong to the caller again. */
+  out(text: string | Uint8Array): Promise<void> {
+    return new Promise((resolve) => process.stdout.write(text, () => resolve()))
   }
 
   say(level: Level, line: string): void {

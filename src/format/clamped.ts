@@ -10,7 +10,17 @@ export async function readClamped(
   length: number,
 ): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
-  const held = Math.min(source.size - offset, length)
-  if (held > 0) await source.read(bytes.subarray(0, held), offset)
+  await fillClamped(source, bytes, offset)
   return bytes
+}
+
+/** The same, into bytes that may hold anything before. */
+export async function fillClamped(
+  source: BlockSource,
+  target: Uint8Array,
+  offset: number,
+): Promise<void> {
+  const held = Math.min(Math.max(0, source.size - offset), target.length)
+  target.fill(0, held)
+  if (held > 0) await source.read(target.subarray(0, held), offset)
 }

@@ -8,8 +8,8 @@ import { Progress } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
 
 const PIECE_BYTES = 1024 * 1024
-/** Pieces read ahead of the one being written. */
-const PIECES_AHEAD = 4
+/** Pieces being read while the one before them is written; they bound the memory of a copy. */
+const PIECES_AHEAD = 8
 
 export const copy: Command = {
   name: 'copy',
@@ -32,6 +32,7 @@ async function runCopy({ operands: [image = '', out = ''], options, terminal }: 
   return 0
 }
 
+/** Its bytes are lent until the next piece is asked for. */
 type Piece =
   | { readonly kind: 'data'; readonly length: number; readonly bytes: Promise<Uint8Array> }
   | { readonly kind: 'zero'; readonly length: number }
@@ -39,30 +40,36 @@ type Piece =
 /** Starts reading some pieces before they are asked for, so that reading and writing overlap. */
 async function* piecesAhead(source: BlockSource): AsyncGenerator<Piece> {
   const waiting: Piece[] = []
+  const buffers = Array.from({ length: PIECES_AHEAD + 1 }, () => new Uint8Array(PIECE_BYTES))
+  let pieces = 0
   if (source.size === 0) return
   for await (const extent of extents(source)) {
-    for (const piece of cut(source, extent)) {
-      waiting.push(piece)
+    for (const part of cut(extent)) {
+      waiting.push(begun(source, part, buffers[pieces++ % buffers.length]!))
       if (waiting.length > PIECES_AHEAD) yield waiting.shift()!
     }
   }
   yield* waiting
 }
 
-function* cut(source: BlockSource, extent: Extent & { offset: number }): Generator<Piece> {
-  if (extent.kind !== 'data') {
-    yield { kind: 'zero', length: extent.length }
-    return
-  }
+function* cut(extent: Extent & { offset: number }): Generator<Extent & { offset: number }> {
+  const most = extent.kind === 'data' ? PIECE_BYTES : extent.length
   const end = extent.offset + extent.length
-  for (let at = extent.offset; at < end; at += PIECE_BYTES) {
-    const length = Math.min(PIECE_BYTES, end - at)
-    const target = new Uint8Array(length)
-    const bytes = source.read(target, at).then(() => target)
-    // It is awaited later, and a failure before that must not count as unhandled.
-    bytes.catch(() => {})
-    yield { kind: 'data', length, bytes }
-  }
+  for (let offset = extent.offset; offset < end; offset += most)
+    yield { ...extent, offset, length: Math.min(most, end - offset) }
+}
+
+function begun(
+  source: BlockSource,
+  { kind, offset, length }: Extent & { offset: number },
+  buffer: Uint8Array,
+): Piece {
+  if (kind !== 'data') return { kind: 'zero', length }
+  const target = buffer.subarray(0, length)
+  const bytes = source.read(target, offset).then(() => target)
+  // It is awaited later, and a failure before that must not count as unhandled.
+  bytes.catch(() => {})
+  return { kind, length, bytes }
 }
 
 /** Takes the bytes of the guest in order; undefined stands for zeroes. */
@@ -99,8 +106,9 @@ class SparseFile implements Sink {
   }
 
   /** What was skipped at the end becomes a hole. */
-  finish(): Promise<void> {
-    return this.#handle.truncate(this.#at)
+  async finish(): Promise<void> {
+    // A device, such as /dev/null, has the size it has.
+    if ((await this.#handle.stat()).isFile()) await this.#handle.truncate(this.#at)
   }
 
   [Symbol.asyncDispose](): Promise<void> {

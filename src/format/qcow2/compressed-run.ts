@@ -3,7 +3,7 @@ import { compressedRange } from './descriptor.ts'
 import type { Geometry } from './geometry.ts'
 
 /** How much of the disk is decompressed as one piece: enough to pay for the way to a thread. */
-const RUN_BYTES = 256 * 1024
+export const RUN_BYTES = 256 * 1024
 const COMPRESSED = 0x4000_0000
 
 /**

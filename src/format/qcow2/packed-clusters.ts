@@ -1,10 +1,11 @@
 import type { BlockSource } from '../../block/source.ts'
 import { ByteCache } from '../../block/byte-cache.ts'
 import { ImageInvalid } from '../../errors.ts'
-import { readClamped } from '../clamped.ts'
+import { fillClamped } from '../clamped.ts'
 import { Slots } from '../slots.ts'
 import type { PackedRange } from './clusters.ts'
-import { DECOMPRESS, unzstdRun } from './decompress.ts'
+import { RUN_BYTES } from './compressed-run.ts'
+import { type Decompress, decompressor } from './decompress.ts'
 import type { Compression } from './features.ts'
 
 /** What decompression may hold in memory besides its results; it bounds how much runs at once. */
@@ -17,7 +18,10 @@ export class PackedClusters {
   readonly #compression: Compression
   readonly #clusterBytes: number
   readonly #decoded: ByteCache<Uint8Array>
+  readonly #decompress: Decompress
   readonly #slots: Slots
+  /** What packed bytes were read into before, one for each slot at most. */
+  readonly #buffers: Uint8Array[] = []
 
   constructor(
     source: BlockSource,
@@ -29,15 +33,14 @@ export class PackedClusters {
     this.#compression = compression
     this.#clusterBytes = clusterBytes
     this.#decoded = new ByteCache(decodedBytes)
-    const room = Math.floor(DECODING_BYTES / (4 * clusterBytes))
+    this.#decompress = decompressor(compression, clusterBytes, RUN_BYTES)
+    const room = Math.floor(DECODING_BYTES / (4 * Math.max(clusterBytes, RUN_BYTES)))
     this.#slots = new Slots(Math.min(Math.max(room, AT_ONCE.least), AT_ONCE.most))
   }
 
   /** Fills `target` with what stands at `within` of the cluster. */
   readPart(range: PackedRange, within: number, target: Uint8Array): Promise<void> | undefined {
-    const cluster = this.#decoded.getOrMake(range.offset, () =>
-      this.#slots.run(() => this.#decode(range)),
-    )
+    const cluster = this.#decoded.getOrMake(range.offset, () => this.#decode(range))
     const copy = (cluster: Uint8Array) =>
       target.set(cluster.subarray(within, within + target.length))
     if (cluster instanceof Promise) return cluster.then(copy)
@@ -50,41 +53,63 @@ export class PackedClusters {
    * remembered: whoever takes whole clusters has them now, and is on his way through the disk.
    */
   readWhole(ranges: readonly PackedRange[], target: Uint8Array): Promise<void> {
-    return this.#slots.run(() => this.#decodeRun(ranges, target))
+    const first = ranges[0]!.offset
+    const last = ranges.at(-1)!
+    return this.#withPacked(first, last.offset + last.length - first, (packed) =>
+      this.#decodeRun(ranges, packed, target),
+    )
   }
 
   async #decode(range: PackedRange): Promise<Uint8Array> {
-    const packed = await readClamped(this.#source, range.offset, range.length)
     const cluster = new Uint8Array(this.#clusterBytes)
-    await this.#decompress(range, packed, cluster)
+    await this.#withPacked(range.offset, range.length, (packed) =>
+      this.#decodeOne(range, packed, cluster),
+    )
     return cluster
   }
 
-  async #decodeRun(ranges: readonly PackedRange[], target: Uint8Array): Promise<void> {
-    const first = ranges[0]!.offset
-    const last = ranges.at(-1)!
-    const packed = await readClamped(this.#source, first, last.offset + last.length - first)
-    const starts = ranges.map(({ offset }) => offset - first)
-    // A run that does not go well at once goes cluster by cluster, to find the one to blame.
-    const quick =
-      this.#compression === 'zstd' && (await unzstdRun(packed, starts, target).catch(() => false))
-    if (quick) return
+  async #decodeRun(
+    ranges: readonly PackedRange[],
+    packed: Uint8Array,
+    target: Uint8Array,
+  ): Promise<void> {
+    const starts = ranges.map(({ offset }) => offset - ranges[0]!.offset)
+    if (await this.#decompress.run(packed, starts, target)) return
+    // Cluster by cluster, which also finds the one to blame.
     const clusters = ranges.map((range, i) => {
       const cluster = target.subarray(i * this.#clusterBytes, (i + 1) * this.#clusterBytes)
-      return this.#decompress(range, packed.subarray(starts[i], starts[i]! + range.length), cluster)
+      return this.#decodeOne(range, packed.subarray(starts[i], starts[i]! + range.length), cluster)
     })
     for (const result of await Promise.allSettled(clusters))
       if (result.status === 'rejected') throw result.reason
   }
 
-  async #decompress(range: PackedRange, packed: Uint8Array, cluster: Uint8Array): Promise<void> {
+  async #decodeOne(range: PackedRange, packed: Uint8Array, cluster: Uint8Array): Promise<void> {
     try {
-      await DECOMPRESS[this.#compression](packed, cluster)
+      await this.#decompress.cluster(packed, cluster)
     } catch (cause) {
       throw new ImageInvalid(`a compressed cluster is not sound ${this.#compression} data`, {
         where: { ...range },
         cause,
       })
     }
+  }
+
+  /** Lends the packed bytes at `offset` to `use`, in a buffer that others had before. */
+  #withPacked(
+    offset: number,
+    length: number,
+    use: (packed: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    return this.#slots.run(async () => {
+      const kept = this.#buffers.pop()
+      const buffer =
+        kept && kept.length >= length ? kept : new Uint8Array(Math.max(length, RUN_BYTES))
+      const packed = buffer.subarray(0, length)
+      await fillClamped(this.#source, packed, offset)
+      await use(packed)
+      // Only now: after a failure someone may still be at it.
+      this.#buffers.push(buffer)
+    })
   }
 }

@@ -2,18 +2,19 @@ import { randomBytes } from 'node:crypto'
 import * as zlib from 'node:zlib'
 import fc from 'fast-check'
 import t from 'tap'
-import { DECOMPRESS, type Decompress, unzstdRun } from '../../../src/format/qcow2/decompress.ts'
+import { type Decompress, decompressor } from '../../../src/format/qcow2/decompress.ts'
 import { zstdFrame } from '../../../src/format/qcow2/zstd-frame.ts'
 
 const CLUSTER = 4096
 
 const filled = (decompress: Decompress) => async (packed: Uint8Array, bytes: number) => {
   const cluster = new Uint8Array(bytes)
-  await decompress(packed, cluster)
+  await decompress.cluster(packed, cluster)
   return cluster
 }
-const inflate = filled(DECOMPRESS.zlib)
-const unzstd = filled(DECOMPRESS.zstd)
+const inflate = filled(decompressor('zlib', CLUSTER, 4 * CLUSTER))
+const zstd = decompressor('zstd', CLUSTER, 4 * CLUSTER)
+const unzstd = filled(zstd)
 
 /** What QEMU leaves behind a compressed cluster: the beginning of the next one, cut off. */
 const followed = (packed: Uint8Array) =>
@@ -96,8 +97,8 @@ t.test('frames that stand one behind the other are decoded as one', async (t) =>
   const packed = followed(Buffer.concat(frames))
   for (let round = 0; round < 50; round++) {
     target.fill(0)
-    t.ok(await unzstdRun(packed, starts, target))
+    t.ok(await zstd.run(packed, starts, target))
     t.equal(Buffer.compare(target, clusters), 0)
   }
-  t.notOk(await unzstdRun(packed, [starts[0]!, starts[2]!], target.subarray(0, 2 * CLUSTER)))
+  t.notOk(await zstd.run(packed, [starts[0]!, starts[2]!], target.subarray(0, 2 * CLUSTER)))
 })

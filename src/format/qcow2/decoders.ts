@@ -1,0 +1,101 @@
+import {
+  type InflateRaw,
+  type ZstdDecompress,
+  constants,
+  createInflateRaw,
+  createZstdDecompress,
+} from 'node:zlib'
+import { Slots } from '../slots.ts'
+import type { Compression } from './features.ts'
+
+/** How many decoders an image has; each holds a window, up to 2 MiB, and a chunk. */
+const MOST = 16
+/** Room behind what is expected, so that a decoder ends in one step and sees an output too long. */
+const SLACK_BYTES = 64
+
+/**
+ * Decodes on libuv's threads with streams that are used again: making a stream, and the garbage it
+ * leaves behind, costs more than decoding a cluster.
+ */
+export class Decoders {
+  readonly #compression: Compression
+  readonly #chunkBytes: number
+  readonly #idle: Decoder[] = []
+  readonly #slots = new Slots(MOST)
+
+  /** `bytes` is what is usually decoded at once; more takes more steps. */
+  constructor(compression: Compression, bytes: number) {
+    this.#compression = compression
+    this.#chunkBytes = bytes + SLACK_BYTES
+  }
+
+  /**
+   * Decodes `packed` and returns how many bytes came out: more than `into` holds if there was more
+   * than that, which is then not all. Rejects if they are damaged.
+   */
+  decode(packed: Uint8Array, into: Uint8Array): Promise<number> {
+    return this.#slots.run(async () => {
+      const decoder = this.#idle.pop() ?? DECODERS[this.#compression](this.#chunkBytes)
+      const length = await decoder.decode(packed, into)
+      // Whatever ended in another way may still be in the middle of something.
+      if (length === into.length) this.#idle.push(decoder)
+      else decoder.close()
+      return length
+    })
+  }
+}
+
+/** A stream is made for a flow of chunks; this one is given whole pieces, and taken back to 0. */
+class Decoder {
+  readonly #stream: InflateRaw | ZstdDecompress
+  readonly #reset: () => void
+  #into: Uint8Array = new Uint8Array(0)
+  #length = 0
+  #settle: (error?: unknown) => void = () => {}
+
+  constructor(stream: InflateRaw | ZstdDecompress, reset: () => void) {
+    this.#stream = stream
+    this.#reset = reset
+    // In place of the queue of the stream, which would keep every chunk and end with the first
+    // piece that is followed by something else.
+    stream.push = (chunk: unknown) => !(chunk instanceof Uint8Array) || this.#take(chunk)
+    stream.on('error', (error) => this.#settle(error))
+  }
+
+  async decode(packed: Uint8Array, into: Uint8Array): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#into = into
+    this.#length = 0
+    this.#settle = (error) => (error ? reject(error) : resolve())
+    this.#reset()
+    this.#stream._transform(packed, 'binary', (error) => this.#settle(error))
+    await promise
+    return this.#length
+  }
+
+  close(): void {
+    this.#settle = () => {}
+    this.#stream.destroy()
+  }
+
+  /** Returns whether the stream shall go on. */
+  #take(chunk: Uint8Array): boolean {
+    const room = this.#into.length - this.#length
+    this.#into.set(chunk.length > room ? chunk.subarray(0, room) : chunk, this.#length)
+    this.#length += chunk.length
+    // The stream writes the next chunk where it wrote this one. It would take fresh memory without
+    // that, which is as right, but more than half of the time goes into collecting it.
+    Object.assign(this.#stream, { _outOffset: 0 })
+    if (chunk.length > room) this.#settle()
+    return chunk.length <= room
+  }
+}
+
+const DECODERS: Readonly<Record<Compression, (chunkSize: number) => Decoder>> = {
+  zlib: (chunkSize) => {
+    const stream = createInflateRaw({ chunkSize, flush: constants.Z_SYNC_FLUSH })
+    return new Decoder(stream, () => stream.reset())
+  },
+  // All that whole frames hold is out when they have been taken in: it is at 0 again.
+  zstd: (chunkSize) => new Decoder(createZstdDecompress({ chunkSize }), () => {}),
+}
