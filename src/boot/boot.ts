@@ -10,7 +10,7 @@ import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
 import { provideNameServers } from './name-servers.ts'
-import { linkRoot, rootIsLinked } from './root-link.ts'
+import { installRule, linkRoot, rootIsLinked } from './root-link.ts'
 
 /**
  * What happens in the initramfs, in order: read the kernel command line, start the daemon that
@@ -53,7 +53,10 @@ async function takeStages(
   say: (line: string) => void,
 ): Promise<number> {
   const words = parseBootWords(readFileSync('/proc/cmdline', 'utf8'))
-  if (options.stage === 'check') return 0
+  if (options.stage === 'check') {
+    installRule()
+    return 0
+  }
   const [index] = attachedDevices()
   if (index === undefined) {
     provideNameServers()

@@ -15,8 +15,6 @@ SUBSYSTEM=="block", KERNEL=="nbd*", ENV{NETCOW_ROLE}=="root", SYMLINK+="netcow/r
 export function linkRoot(name: string): void {
   mkdirSync(ROLES, { recursive: true })
   writeFileSync(`${ROLES}/${name}`, 'NETCOW_ROLE=root\n')
-  mkdirSync('/run/udev/rules.d', { recursive: true })
-  writeFileSync(RULE_FILE, RULE)
   mkdirSync('/dev/netcow', { recursive: true })
   rmSync('/dev/netcow/root', { force: true })
   symlinkSync(`../${name}`, '/dev/netcow/root')
@@ -24,4 +22,10 @@ export function linkRoot(name: string): void {
 
 export function rootIsLinked(): boolean {
   return existsSync('/dev/netcow/root')
+}
+
+/** Before udev starts: it looks for new rules only every few seconds. */
+export function installRule(): void {
+  mkdirSync('/run/udev/rules.d', { recursive: true })
+  writeFileSync(RULE_FILE, RULE)
 }
