@@ -79,12 +79,20 @@ function mutateOnce(
   }
 }
 
+/** The header of the encryption, if there is one. */
+function luks(view: DataView): number[] {
+  const head = Buffer.from(view.buffer, 0, Math.min(view.byteLength, LUKS_WITHIN_BYTES))
+  const at = head.indexOf('LUKS\xba\xbe', 0, 'latin1')
+  return at < 0 ? [] : [at, at, at]
+}
+const LUKS_WITHIN_BYTES = 64 * 1024
+
 /** Most mutations hit what has a meaning: the header, the L1 table and the tables it points to. */
 function place(view: DataView, random: Random): number {
   const end = view.byteLength
   const l1 = Number(view.getBigUint64(40 <= end - 8 ? 40 : 0))
   const l2 = l1 + 8 <= end ? Number(view.getBigUint64(l1) & 0x00ff_ffff_ffff_fe00n) : 0
-  const starts = [0, 0, 0, l1, l2, l2, random.below(end)]
+  const starts = [0, 0, 0, l1, l2, l2, ...luks(view), random.below(end)]
   const at = random.pick(starts) + random.below(random.pick([16, 112, 256, 4096]))
   return at < end ? at : random.below(end)
 }

@@ -7,7 +7,7 @@ import { Qemu } from '../fixtures/qemu-img.ts'
 import { mutate } from './mutate.ts'
 import { Random } from './random.ts'
 import type { Case, Outcome } from './reader.ts'
-import { makeSeeds } from './seeds.ts'
+import { makeSeeds, readingOptions } from './seeds.ts'
 
 /**
  * Damages real images and reads them. Each must end in the bytes that QEMU reads, or in
@@ -100,7 +100,8 @@ async function attempt(index: number): Promise<void> {
     file: seeds.get('file')!,
     snapshot,
   })
-  const verdict = await judge(outcome, image, !snapshot && index % Number(values.oracle) === 0)
+  const asked = !snapshot && index % Number(values.oracle) === 0
+  const verdict = await judge(outcome, asked, () => oracle(name, image))
   const kind = typeof outcome === 'string' ? outcome : outcome.end
   counts.set(kind, (counts.get(kind) ?? 0) + 1)
   if (verdict === undefined) return
@@ -113,8 +114,8 @@ async function attempt(index: number): Promise<void> {
 /** What is wrong with the outcome, if anything is. */
 async function judge(
   outcome: Outcome | 'hang' | 'crash',
-  image: Uint8Array,
-  ask: boolean,
+  asked: boolean,
+  ask: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
   if (typeof outcome === 'string') return outcome
   const { end, message, digest, milliseconds, peakBytes } = outcome
@@ -122,12 +123,12 @@ async function judge(
   if (peakBytes > LIMIT_BYTES) return `took ${peakBytes} bytes of memory (${end} ${message})`
   switch (end) {
     case 'bytes': {
-      const theirs = ask && digest !== undefined ? await oracle(image) : undefined
+      const theirs = asked && digest !== undefined ? await ask() : undefined
       return theirs === undefined || theirs === digest ? undefined : MISS
     }
     case 'ImageInvalid':
     case 'ImageUnsupported':
-      if (values.strict && ask && (await oracle(image)) !== undefined)
+      if (values.strict && asked && (await ask()) !== undefined)
         console.log(`  QEMU reads: ${message}`)
       return undefined
     default:
@@ -136,10 +137,11 @@ async function judge(
 }
 
 /** The digest of what qemu-img reads; `undefined` if it refuses the image. */
-async function oracle(image: Uint8Array): Promise<string | undefined> {
+async function oracle(seed: string, image: Uint8Array): Promise<string | undefined> {
   await writeFile(qemu.path('case'), image)
   try {
-    const disk = await qemu.disk('case')
+    await qemu.img('convert', ...readingOptions(seed, 'case'), '-O', 'raw', 'case.disk')
+    const disk = await qemu.bytes('case.disk')
     return createHash('sha256').update(disk).digest('hex')
   } catch {
     return undefined

@@ -3,6 +3,7 @@ import { ImageInvalid, ImageUnsupported, UsageError } from '../../src/errors.ts'
 import { mapImage } from '../../src/format/map.ts'
 import { check, describe, explain, openImage } from '../../src/format/registry.ts'
 import { BytesSource } from '../format/bytes-source.ts'
+import { PASSPHRASE } from './seeds.ts'
 
 /** One image to read, and what the names in it lead to. */
 export interface Case {
@@ -79,6 +80,7 @@ async function disk({ image, backing, file, snapshot }: Case) {
     decodedBytes: 8 * 2 ** 20,
     tableBytes: 2 ** 20,
     ...(snapshot && { snapshot: '1' }),
+    passphrase: Buffer.from(PASSPHRASE),
     opener: {
       backing: () => openImage(new BytesSource(backing), {}),
       dataFile: async () => new BytesSource(file),

@@ -3,6 +3,8 @@ import { content } from '../format/content.ts'
 import type { Qemu } from '../fixtures/qemu-img.ts'
 
 const DISK_BYTES = 300 * 1024
+export const PASSPHRASE = 'open sesame'
+const SECRET = ['--object', `secret,id=key,data=${PASSPHRASE}`]
 
 /** Real images, small, with everything that the format has. */
 export async function makeSeeds(qemu: Qemu): Promise<ReadonlyMap<string, Uint8Array>> {
@@ -32,10 +34,34 @@ export async function makeSeeds(qemu: Qemu): Promise<ReadonlyMap<string, Uint8Ar
   await qemu.create('data', { size: '1M', with: { data_file: 'file', cluster_size: 4096 } })
   await qemu.io('data', ['write -P 4 10k 20k', 'write -z 40k 9k'])
   await qemu.img('bitmap', '--add', 'v3', 'bitmap')
+  await encrypt(qemu, 'luks', {
+    'encrypt.format': 'luks',
+    'encrypt.cipher-alg': 'aes-128', // half the header
+    'encrypt.iter-time': 10,
+  })
+  await encrypt(qemu, 'aes', { 'encrypt.format': 'aes' })
   const names = ['v2', 'v3', 'tiny', 'zlib', 'zstd', 'zlib-64k', 'zstd-2m', 'extended', 'snapshot']
   const seeds = new Map<string, Uint8Array>()
-  for (const name of [...names, 'chain', 'data', 'file']) seeds.set(name, await qemu.bytes(name))
+  for (const name of [...names, 'chain', 'data', 'luks', 'aes', 'file'])
+    seeds.set(name, await qemu.bytes(name))
   return seeds
+}
+
+async function encrypt(qemu: Qemu, name: string, options: Record<string, string | number>) {
+  const all = { ...options, 'encrypt.key-secret': 'key', cluster_size: 4096 }
+  await qemu.create(name, { size: DISK_BYTES, with: all, objects: [SECRET[1]!] })
+  const words = [...SECRET, '-f', 'raw', '-n', '--target-image-opts']
+  await qemu.img('convert', ...words, 'disk', encryptedOptions(name))
+}
+
+function encryptedOptions(name: string): string {
+  return `driver=qcow2,file.filename=${name},encrypt.key-secret=key`
+}
+
+/** What qemu-img needs to know to read the damaged seed `seed`, which is in the file `name`. */
+export function readingOptions(seed: string, name: string): readonly string[] {
+  const encrypted = seed === 'luks' || seed === 'aes'
+  return encrypted ? [...SECRET, '--image-opts', encryptedOptions(name)] : ['-f', 'qcow2', name]
 }
 
 async function convert(qemu: Qemu, name: string, options: object, ...flags: string[]) {
