@@ -47,8 +47,8 @@ export interface ImagePlan extends SourcePlan {
   readonly backing: readonly Permission[]
   /** Where the clusters are, for an image that keeps them in another file. */
   readonly dataFile?: ImageName
-  /** Opens encrypted images. */
-  readonly passphrase?: Uint8Array
+  /** Opens encrypted images: asked with the name of one, and how many were refused for it. */
+  readonly passphrase?: (image: string, refused: number) => Promise<Uint8Array | undefined>
   /** Reads an image that is marked as corrupt. */
   readonly allowCorrupt: boolean
 }
@@ -154,7 +154,7 @@ async function image(
       tableBytes: TABLE_BYTES,
       allowCorrupt: plan.allowCorrupt,
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
-      ...(plan.passphrase === undefined ? {} : { passphrase: plan.passphrase }),
+      passphrase: async (refused) => plan.passphrase?.(name, refused),
       opener: {
         backing: (inside, format) => backingOf(plan, inside, format, patience, chain),
         dataFile: (inside) => dataFileOf(plan, inside, patience),

@@ -58,9 +58,10 @@ function permissions(words: readonly string[]): Permission[] {
 }
 
 /** The whole file, less the end of its last line, as cryptsetup and editors would have it. */
-async function passphraseIn(path: string): Promise<Uint8Array> {
+async function passphraseIn(path: string): Promise<ImagePlan['passphrase'] & {}> {
   const bytes = await fileOf('--luks-key-file', path)
-  return bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
+  const passphrase = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
+  return async (_image, refused) => (refused === 0 ? passphrase : undefined)
 }
 
 /** The plan of a device; `overlay` without a size gets `defaultOverlayBytes`. */

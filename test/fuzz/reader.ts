@@ -80,7 +80,7 @@ async function disk({ image, backing, file, snapshot }: Case) {
     decodedBytes: 8 * 2 ** 20,
     tableBytes: 2 ** 20,
     ...(snapshot && { snapshot: '1' }),
-    passphrase: Buffer.from(PASSPHRASE),
+    passphrase: async (refused) => (refused === 0 ? Buffer.from(PASSPHRASE) : undefined),
     opener: {
       backing: () => openImage(new BytesSource(backing), {}),
       dataFile: async () => new BytesSource(file),

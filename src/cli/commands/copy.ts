@@ -3,6 +3,7 @@ import { type BlockSource, type Extent, extents } from '../../block/source.ts'
 import { UsageError } from '../../errors.ts'
 import { openForReading } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { asking } from '../passphrase.ts'
 import { imagePlan } from '../plan.ts'
 import { Progress } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
@@ -20,7 +21,7 @@ export const copy: Command = {
 }
 
 async function runCopy({ operands: [image = '', out = ''], options, terminal }: Call) {
-  const plan = await imagePlan(image, options)
+  const plan = asking(await imagePlan(image, options), terminal)
   await using source = await openForReading(plan, (line) => terminal.say('warn', line))
   await using sink = out === '-' ? new StandardOutput(terminal) : await SparseFile.create(out)
   using progress = new Progress(terminal, source.size)

@@ -5,6 +5,7 @@ import { explain } from '../../format/registry.ts'
 import { printable } from '../../image-name.ts'
 import { type ImagePlan, openForReading, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { asking } from '../passphrase.ts'
 import { imagePlan } from '../plan.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -17,7 +18,7 @@ export const map: Command = {
 }
 
 async function runMap({ operands: [image = ''], options, terminal, argv }: Call): Promise<number> {
-  const plan = { ...(await imagePlan(image, options)), offset: 0 }
+  const plan = { ...asking(await imagePlan(image, options), terminal), offset: 0 }
   const explains = argv.some((word) => word === '--offset' || word.startsWith('--offset='))
   if (explains) await explainOffset(plan, options.offset, options.json, terminal)
   else if (options.json) await mapForMachines(plan, terminal)

@@ -4,6 +4,7 @@ import { NbdServer, serveAlone } from '../../nbd/server.ts'
 import { openForUse } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import type { Options } from '../options.ts'
+import { asking } from '../passphrase.ts'
 import { devicePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
 import { type Terminal, lineOf } from '../terminal.ts'
@@ -27,7 +28,7 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
     whenFull: 'fail',
     defaultOverlayBytes: OVERLAY_BYTES,
   })
-  const served = await openForUse(plan, (line) => terminal.say('warn', line))
+  const served = await openForUse(asking(plan, terminal), (line) => terminal.say('warn', line))
   await using _source = served.source
   const report = (error: unknown) => terminal.say('error', lineOf(error))
   const stop = new AbortController()

@@ -2,7 +2,7 @@ import type { BlockSource } from '../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
 import { checkQcow2 } from './check/check.ts'
-import { unlock } from './crypto/unlock.ts'
+import { type Passphrase, unlock } from './crypto/unlock.ts'
 import { describeQcow2 } from './describe.ts'
 import { entriesOf } from './entries.ts'
 import { explainQcow2 } from './explain.ts'
@@ -38,8 +38,8 @@ export interface Qcow2Options {
   readonly snapshot?: string
   /** Without it, an image that names other files is refused. */
   readonly opener?: Opener
-  /** Opens an encrypted image. */
-  readonly passphrase?: Uint8Array
+  /** Opens an encrypted image; not asked of any other. */
+  readonly passphrase?: Passphrase
   /** Reads an image that is marked as corrupt. */
   readonly allowCorrupt?: boolean
 }

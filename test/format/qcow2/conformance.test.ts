@@ -29,7 +29,7 @@ const base = await qemu.bytes('base')
 
 const open = (image: Uint8Array, file: Uint8Array, snapshot?: string) =>
   openImage(new BytesSource(image), {
-    passphrase: Buffer.from('open sesame'),
+    passphrase: async () => Buffer.from('open sesame'),
     opener: {
       backing: () => openImage(new BytesSource(base), {}),
       dataFile: async () => new BytesSource(file),

@@ -1,12 +1,17 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
+import type { Passphrase } from '../../../src/format/qcow2/crypto/unlock.ts'
 import { openImage } from '../../../src/format/registry.ts'
 import { Qemu } from '../../fixtures/qemu-img.ts'
 import { BytesSource } from '../bytes-source.ts'
 import { content, readsLike } from '../content.ts'
 
 const SECRET = 'secret,id=key,data=correct horse'
-const passphrase = Buffer.from('correct horse')
+const key = (words: string): Passphrase => {
+  const bytes = Buffer.from(words)
+  return async (refused) => (refused === 0 ? bytes : undefined)
+}
+const passphrase = key('correct horse')
 const DISK_BYTES = 700_000 - (700_000 % 512)
 
 t.setTimeout(120_000)
@@ -54,10 +59,10 @@ const images = new Map(
 
 for (const [name, bytes] of images)
   t.test(`LUKS with ${name}`, async (t) => {
-    const open = (passphrase: Uint8Array) => openImage(new BytesSource(bytes), { passphrase })
+    const open = (passphrase: Passphrase) => openImage(new BytesSource(bytes), { passphrase })
     await using image = await open(passphrase)
     await readsLike(image, await qemu.bytes('disk'))
-    await t.rejects(open(Buffer.from('wrong')), { name: 'UsageError' })
+    await t.rejects(open(key('wrong')), { name: 'UsageError' })
   })
 
 t.test('any key slot opens a LUKS image', async (t) => {
@@ -69,11 +74,33 @@ t.test('any key slot opens a LUKS image', async (t) => {
   const objects = ['--object', SECRET, '--object', second]
   await qemu.img('amend', ...objects, '--image-opts', image, '-o', options)
   await using opened = await openImage(new BytesSource(await qemu.bytes('slots')), {
-    passphrase: Buffer.from('battery staple'),
+    passphrase: key('battery staple'),
   })
   await readsLike(opened, await qemu.bytes('disk'))
   t.pass()
 })
+
+t.test(
+  'a passphrase is asked for until one is right, and only by an encrypted image',
+  async (t) => {
+    const asked: number[] = []
+    const answers = ['wrong', 'also wrong', 'correct horse']
+    const ask: Passphrase = async (refused) => {
+      asked.push(refused)
+      return Buffer.from(answers[refused]!)
+    }
+    const image = new BytesSource(images.get('aes-128-xts')!)
+    await using opened = await openImage(image, { passphrase: ask })
+    await readsLike(opened, await qemu.bytes('disk'))
+    t.strictSame(asked, [0, 1, 2])
+    await qemu.create('clear', { size: '1M' })
+    await using clear = await openImage(new BytesSource(await qemu.bytes('clear')), {
+      passphrase: ask,
+    })
+    t.equal(clear.size, 2 ** 20)
+    t.equal(asked.length, 3)
+  },
+)
 
 t.test('legacy AES', async (t) => {
   const bytes = await encrypted('aes', 'aes', {})

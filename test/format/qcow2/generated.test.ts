@@ -144,7 +144,7 @@ async function ours(
   options: FormatOptions,
 ): Promise<BlockSource> {
   return openImage(new BytesSource(await qemu.bytes(name)), {
-    passphrase: Buffer.from('open sesame'),
+    passphrase: async () => Buffer.from('open sesame'),
     decodedBytes: 1 << 20,
     opener: {
       backing: async (name) =>

@@ -1,16 +1,22 @@
 import type { BlockSource } from '../../../block/source.ts'
-import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
+import { ImageInvalid, ImageUnsupported, UsageError } from '../../../errors.ts'
 import type { Extensions } from '../extensions.ts'
 import type { Header } from '../header.ts'
 import { Decrypting } from './decrypting.ts'
 import type { LuksPlace } from './luks-header.ts'
-import { unlockLuks } from './luks-unlock.ts'
-import { SECTOR, sectorCipher } from './sector-cipher.ts'
+import { LuksVolume } from './luks-volume.ts'
+import { SECTOR, type SectorCipher, sectorCipher } from './sector-cipher.ts'
 
 /** Section "Header": crypt_method. */
 const AES = 1
 const LUKS = 2
 const AES_KEY_BYTES = 16
+
+/**
+ * Asked for a passphrase until one opens the image, with how many were `refused` so far;
+ * `undefined` gives up.
+ */
+export type Passphrase = (refused: number) => Promise<Uint8Array | undefined>
 
 /** From where the standard clusters are read in clear. */
 export interface ClusterSource {
@@ -20,31 +26,31 @@ export interface ClusterSource {
 }
 
 /**
- * Finds how the clusters in `clusters` are encrypted, and unlocks them. Legacy AES cannot tell a
- * wrong passphrase from a right one; LUKS throws `UsageError`.
+ * Finds how the clusters in `clusters` are encrypted, and unlocks them. Throws `UsageError` if no
+ * passphrase is the right one, which legacy AES cannot tell.
  */
 export async function unlock(
   source: BlockSource,
   clusters: BlockSource,
   header: Header,
   extensions: Extensions,
-  passphrase: Uint8Array | undefined,
+  passphrase: Passphrase | undefined,
 ): Promise<ClusterSource> {
   switch (header.crypt_method) {
     case 0:
       return { encrypted: false, at: () => clusters }
     case AES: {
       const key = new Uint8Array(AES_KEY_BYTES)
-      key.set(needed(passphrase, 'legacy AES').subarray(0, AES_KEY_BYTES))
+      const given = (await passphrase?.(0)) ?? missing('legacy AES')
+      key.set(given.subarray(0, AES_KEY_BYTES))
       const cipher = sectorCipher('aes', 'cbc-plain64', key)
       const at = (host: number, guest: number) =>
         new Decrypting(clusters, cipher, (guest - host) / SECTOR)
       return { encrypted: true, at }
     }
     case LUKS: {
-      const place = luksPlace(header, extensions)
-      const cipher = await unlockLuks(source, place, needed(passphrase, 'LUKS'))
-      const clear = new Decrypting(clusters, cipher)
+      const volume = await LuksVolume.open(source, luksPlace(header, extensions))
+      const clear = new Decrypting(clusters, await cipherOf(volume, passphrase))
       return { encrypted: true, at: () => clear }
     }
     default:
@@ -68,8 +74,24 @@ export function luksPlace(header: Header, extensions: Extensions): LuksPlace {
   return place
 }
 
-function needed(passphrase: Uint8Array | undefined, method: string): Uint8Array {
-  if (passphrase) return passphrase
+async function cipherOf(
+  volume: LuksVolume,
+  passphrase: Passphrase | undefined,
+): Promise<SectorCipher> {
+  for (let refused = 0; ; refused++) {
+    const given = await passphrase?.(refused)
+    if (given === undefined && refused === 0) missing('LUKS')
+    if (given === undefined)
+      throw new UsageError('the passphrase opens none of the LUKS key slots', {
+        where: { slots: volume.slots },
+        advice: 'check --luks-key-file; a newline before its last one counts',
+      })
+    const cipher = await volume.unlock(given)
+    if (cipher) return cipher
+  }
+}
+
+function missing(method: string): never {
   throw new ImageUnsupported(`the image is encrypted with ${method}`, {
     where: { offset: 32 },
     advice: 'give its passphrase with --luks-key-file',

@@ -1,7 +1,7 @@
 import { createHash, pbkdf2, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { BlockSource } from '../../../block/source.ts'
-import { ImageInvalid, ImageUnsupported, UsageError } from '../../../errors.ts'
+import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
 import { derivationCost, hashBytes, isHash } from './hashes.ts'
 import { type LuksHeader, type LuksPlace, type LuksSlot, readLuksHeader } from './luks-header.ts'
@@ -17,22 +17,43 @@ const KEY_BYTES = [16, 24, 32, 48, 64]
 const MOST_SLOT_COST = 24 * 2 ** 20
 const MOST_DIGEST_COST = 4 * 2 ** 20
 
-/** Tries the passphrase on every key slot. Takes as long as the key slots ask for. */
-export async function unlockLuks(
-  source: BlockSource,
-  place: LuksPlace,
-  passphrase: Uint8Array,
-): Promise<SectorCipher> {
-  const header = await readLuksHeader(source, place)
-  check(header, place)
-  const active = header.slots.filter((slot) => slot.active)
-  for (const slot of active) {
-    const key = await slotKey(source, place, header, slot, passphrase)
-    if (key) return sectorCipher(header.cipher, header.mode, key)
+/** What a passphrase opens: a header with key slots. */
+export class LuksVolume {
+  readonly #source: BlockSource
+  readonly #place: LuksPlace
+  readonly #header: LuksHeader
+
+  private constructor(source: BlockSource, place: LuksPlace, header: LuksHeader) {
+    this.#source = source
+    this.#place = place
+    this.#header = header
   }
-  throw new UsageError(`the passphrase opens none of the ${active.length} LUKS key slots`, {
-    advice: 'check --luks-key-file; a newline at its end counts',
-  })
+
+  /** Throws `ImageInvalid` or `ImageUnsupported` for what no passphrase would open. */
+  static async open(source: BlockSource, place: LuksPlace): Promise<LuksVolume> {
+    const header = await readLuksHeader(source, place)
+    check(header, place)
+    return new LuksVolume(source, place, header)
+  }
+
+  /** How many key slots are in use. */
+  get slots(): number {
+    return this.#active.length
+  }
+
+  /** Tries the passphrase on every key slot. Takes as long as the key slots ask for. */
+  async unlock(passphrase: Uint8Array): Promise<SectorCipher | undefined> {
+    const { cipher, mode } = this.#header
+    for (const slot of this.#active) {
+      const key = await slotKey(this.#source, this.#place, this.#header, slot, passphrase)
+      if (key) return sectorCipher(cipher, mode, key)
+    }
+    return undefined
+  }
+
+  get #active(): readonly LuksSlot[] {
+    return this.#header.slots.filter((slot) => slot.active)
+  }
 }
 
 function check(header: LuksHeader, place: LuksPlace): void {
