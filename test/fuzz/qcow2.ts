@@ -66,13 +66,13 @@ class Reader {
 }
 
 const MISS = 'QEMU reads other bytes'
-const end = Date.now() + Number(values.seconds) * 1000
 const seed = Number(values.seed)
 const counts = new Map<string, number>()
 const findings: string[] = []
 const qemu = await Qemu.open()
 const reader = new Reader()
 const seeds = await makeSeeds(qemu)
+const end = Date.now() + Number(values.seconds) * 1000
 const names = [...seeds.keys()].filter((name) => name !== 'file')
 const first = Number(values.case ?? 0)
 
@@ -94,12 +94,10 @@ async function attempt(index: number): Promise<void> {
   const name = random.pick(names)
   const image = mutate(seeds.get(name)!, [...seeds.values()], random)
   const snapshot = name === 'snapshot' && random.below(2) === 0
-  const outcome = await reader.read({
-    image,
-    backing: seeds.get('v2')!,
-    file: seeds.get('file')!,
-    snapshot,
-  })
+  const message = { image, backing: seeds.get('v2')!, file: seeds.get('file')!, snapshot }
+  let outcome = await reader.read(message)
+  // A machine with other things to do may be slow once.
+  if (outcome === 'hang') outcome = await reader.read(message)
   const asked = !snapshot && index % Number(values.oracle) === 0
   const verdict = await judge(outcome, asked, () => oracle(name, image))
   const kind = typeof outcome === 'string' ? outcome : outcome.end

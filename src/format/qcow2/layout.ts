@@ -1,3 +1,4 @@
+import { ImageInvalid } from '../../errors.ts'
 import type { Layout, Mapping } from '../format.ts'
 import type { Entries, Run } from './clusters.ts'
 import type { ClusterSource } from './crypto/unlock.ts'
@@ -63,6 +64,10 @@ export class Qcow2Layout implements Layout {
   #standard(guest: number, host: number, length: number): Mapping {
     const source = this.#clusters.at(host, guest)
     const held = source.size - host
+    if (this.#clusters.encrypted && held < length)
+      throw new ImageInvalid('an encrypted cluster is where no file reaches', {
+        where: { guest, offset: host },
+      })
     if (held <= 0) return { kind: 'zero', length, offset: host }
     const run = { length: Math.min(length, held), source, offset: host }
     return this.#clusters.encrypted
