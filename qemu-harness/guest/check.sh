@@ -57,7 +57,7 @@ failed_units() {
 }
 
 kernel_log() {
-  ! dmesg | grep -iE 'I/O error|(EXT4|XFS|BTRFS).*(error|corrupt)|blocked for more than|stuck request'
+  ! dmesg | grep -iE 'I/O error|(EXT4|XFS|BTRFS).*(error|corrupt)|blocked for more than'
 }
 
 # The daemon is the oldest process whose first argument begins with @netcow.
