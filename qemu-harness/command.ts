@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
 
 /** A program that ended badly, with the end of what it said. */
-export class CommandFailed extends Error {
+class CommandFailed extends Error {
   constructor(command: readonly string[], outcome: string, output: string) {
     const tail = output.trimEnd().split('\n').slice(-TAIL_LINES)
     super([`${command.join(' ')}: ${outcome}`, ...tail].join('\n  '))

@@ -20,8 +20,8 @@ export interface Image {
 
 /** What scenarios may name on the kernel command line. */
 export const FILESYSTEM_UUID = '6e657463-6f77-4f66-8e65-74776f726b21'
-export const FILESYSTEM_LABEL = 'netcow-root'
-export const PARTITION_UUID = '6e657463-6f77-4170-a172-746974696f6e'
+const FILESYSTEM_LABEL = 'netcow-root'
+const PARTITION_UUID = '6e657463-6f77-4170-a172-746974696f6e'
 
 const DISK_UUID = '6e657463-6f77-4469-b36b-6469736b6469'
 /** The type of an x86-64 root partition in the Discoverable Partitions Specification. */
