@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Runs in the guest once it has reached multi-user, and reports to the second serial port: lines
 # of JSON, one for each thing it looked at, and a last one that says it is done.
 # /run/netcow-harness/mode, which the host wrote, is check, or demo: then the guest stays up.

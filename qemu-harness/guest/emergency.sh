@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # A dracut shutdown-emergency hook: says that the boot was given up, and what was mounted then.
 # Sourced, so it only returns.
 if grep -q ' /sysroot ' /proc/mounts; then

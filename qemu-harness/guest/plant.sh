@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # A dracut pre-pivot hook: plants the guest's check beside the image, in /run, which survives
 # switch_root. Sourced, so it only returns.
 plant_netcow_check() {
