@@ -34,17 +34,22 @@ export function failure({ ok, name, reason, log }: BootResult): string[] {
 
 /** One boot in sentences. */
 export function summary({ seconds, toMultiUser, traffic, imageBytes, daemonBytes }: BootResult) {
-  return [
+  const until = toMultiUser ? `${fetched(toMultiUser)} until multi-user, ` : ''
+  const lines = [
     `attached:    ${inSeconds(seconds.attached)} after the kernel started`,
     `multi-user:  ${inSeconds(seconds.multiUser)}`,
     `powered off: ${inSeconds(seconds.poweredOff)}`,
-    `fetched:     ${fetched(toMultiUser)} until multi-user, ${fetched(traffic)} in all, of ${inMegabytes(imageBytes)}`,
-    `daemon:      ${inMegabytes(daemonBytes?.own)} of memory of its own, ${inMegabytes(daemonBytes?.peak)} resident at most`,
-  ].join('\n')
+    `fetched:     ${until}${fetched(traffic)} in all, of ${inMegabytes(imageBytes)}`,
+  ]
+  if (daemonBytes) {
+    const { own, peak } = daemonBytes
+    lines.push(`daemon:      ${inMegabytes(own)} of its own, ${inMegabytes(peak)} resident at most`)
+  }
+  return lines.join('\n')
 }
 
-function fetched(traffic: BootResult['traffic'] | undefined): string {
-  return traffic ? `${inMegabytes(traffic.bytes)} in ${traffic.requests} requests` : '-'
+function fetched({ bytes, requests }: BootResult['traffic']): string {
+  return `${inMegabytes(bytes)} in ${requests} requests`
 }
 
 function inSeconds(seconds: number | undefined): string {
