@@ -191,6 +191,34 @@ async function backingOf(
   patience: Patience,
   chain: readonly string[],
 ): Promise<BlockSource | undefined> {
+  const below = await planBelow(plan, inside, format, patience)
+  return below && image(below, patience, chain)
+}
+
+/** The plans of an image and of those below it, for those who look at each by itself. */
+export class ChainPlans {
+  readonly #patience: Patience
+  #above: readonly string[] = []
+
+  constructor(plan: ImagePlan, report: Report) {
+    this.#patience = new Patience(plan.openMs, report)
+    this.#above = chained([], printable(plan.image))
+  }
+
+  /** What the name `inside` leads to from `plan`; undefined without leave for one more file. */
+  async below(plan: ImagePlan, inside: string, format?: string): Promise<ImagePlan | undefined> {
+    const below = await planBelow(plan, inside, format, this.#patience)
+    if (below) this.#above = chained(this.#above, printable(below.image))
+    return below
+  }
+}
+
+async function planBelow(
+  plan: ImagePlan,
+  inside: string,
+  format: string | undefined,
+  patience: Patience,
+): Promise<ImagePlan | undefined> {
   const [permission, ...deeper] = plan.backing
   if (permission === undefined) return undefined
   const below = permission.kind === 'image' ? permission.image : await besides(plan.image, inside)
@@ -203,16 +231,12 @@ async function backingOf(
     http: httpFor(plan, below),
     cacheBytes: plan.cacheBytes / 2,
   }
-  return image(
-    {
-      ...rest,
-      ...source,
-      format: await formatOf(source, inside, format, patience),
-      backing: permission.kind === 'same-origin' ? plan.backing : deeper,
-    },
-    patience,
-    chain,
-  )
+  return {
+    ...rest,
+    ...source,
+    format: await formatOf(source, inside, format, patience),
+    backing: permission.kind === 'same-origin' ? plan.backing : deeper,
+  }
 }
 
 /** An image need not say what lies below it; QEMU then looks at its first bytes, and so do we. */

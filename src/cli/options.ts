@@ -99,6 +99,7 @@ export const OPTIONS = {
   'data-file': { argument: 'IMAGE', help: 'the external data file of the image' },
   'luks-key-file': { argument: 'FILE', help: 'the passphrase of an encrypted image' },
   'allow-corrupt': { help: 'read an image that is marked as corrupt' },
+  'backing-chain': { help: 'describe also the images below, as far as --backing allows' },
   refcounts: { help: 'compare all reference counts, too' },
   overlay: {
     argument: 'memory[:SIZE]|none',
@@ -143,6 +144,7 @@ const Options = z.object({
   'data-file': z.optional(path),
   'luks-key-file': z.optional(path),
   'allow-corrupt': flag,
+  'backing-chain': flag,
   refcounts: flag,
   overlay: z.optional(parsed('memory, memory:SIZE or none', parseOverlay)),
   'read-only': flag,

@@ -1,9 +1,9 @@
 import { stat } from 'node:fs/promises'
-import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
+import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
 import type { Described, Description, SnapshotDescription } from '../../format/description.ts'
 import { describe } from '../../format/registry.ts'
 import { type ImageName, printable } from '../../image-name.ts'
-import { openSource } from '../../stack.ts'
+import { ChainPlans, type ImagePlan, type Report, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { imagePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
@@ -15,22 +15,48 @@ export const info: Command = {
   name: 'info',
   summary: 'describe an image, as qemu-img info does',
   operands: ['IMAGE'],
-  options: ['json', ...IMAGE_OPTIONS],
+  options: ['json', 'backing-chain', ...IMAGE_OPTIONS],
   run: runInfo,
 }
 
 async function runInfo({ operands: [image = ''], options, terminal }: Call): Promise<number> {
+  const report = (line: string) => terminal.say('warn', line)
   const plan = await imagePlan(image, options)
-  await using source = await openSource(plan, (line) => terminal.say('warn', line))
+  const told = await infoOf(plan, report)
+  const all = options['backing-chain'] ? [told, ...(await below(plan, told, report))] : [told]
+  const shown = options['backing-chain'] ? all : told
+  const json = `${JSON.stringify(shown, undefined, 4)}\n`
+  await terminal.out(options.json ? json : all.map(forPeople).join('\n'))
+  return 0
+}
+
+/** What lies below an image, as far as --backing allows to look. */
+async function below(top: ImagePlan, told: Info, report: Report): Promise<Info[]> {
+  const chain = new ChainPlans(top, report)
+  const list: Info[] = []
+  for (let plan: ImagePlan | undefined = top, last = told; ;) {
+    const inside: string | undefined = last['backing-filename']
+    if (inside === undefined) return list
+    plan = await chain.below(plan, inside, last['backing-filename-format'])
+    if (plan === undefined)
+      throw new UsageError(`what lies below is another file, ${JSON.stringify(inside)}`, {
+        where: { image: last.filename },
+        advice: 'allow it with --backing',
+      })
+    last = await infoOf(plan, report)
+    list.push(last)
+  }
+}
+
+async function infoOf(plan: ImagePlan, report: Report): Promise<Info> {
+  await using source = await openSource(plan, report)
   const filename = printable(plan.image)
   const description = await describe(source, plan.format).catch((error: unknown) => {
     const ofImage = error instanceof ImageInvalid || error instanceof ImageUnsupported
     throw ofImage ? error.within({ image: filename }) : error
   })
   const actual = await allocatedBytes(plan.image, source.size)
-  const told: Info = { filename, 'actual-size': actual, ...description }
-  await terminal.out(options.json ? `${JSON.stringify(told, undefined, 4)}\n` : forPeople(told))
-  return 0
+  return { filename, 'actual-size': actual, ...description }
 }
 
 /** A local file may have holes; of a file on a server only the length is known. */

@@ -1,9 +1,10 @@
 import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
-import type { Explanation } from '../../format/explanation.ts'
+import type { BlockSource } from '../../block/source.ts'
+import type { Explanation, Step } from '../../format/explanation.ts'
 import { type MapEntry, mapImage } from '../../format/map.ts'
-import { explain } from '../../format/registry.ts'
+import { describe, explain } from '../../format/registry.ts'
 import { printable } from '../../image-name.ts'
-import { type ImagePlan, openForReading, openSource } from '../../stack.ts'
+import { ChainPlans, type ImagePlan, openForReading, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { asking } from '../passphrase.ts'
 import { imagePlan } from '../plan.ts'
@@ -56,17 +57,49 @@ async function explainOffset(
   json: boolean,
   terminal: Terminal,
 ): Promise<void> {
-  await using source = await openSource(plan, (line) => terminal.say('warn', line))
-  const { snapshot, format } = plan
-  const options = { format, ...(snapshot === undefined ? {} : { snapshot }) }
-  const explanation = await explain(source, offset, options).catch((error: unknown) => {
-    const ofImage = error instanceof ImageInvalid || error instanceof ImageUnsupported
-    throw ofImage ? error.within({ image: printable(plan.image) }) : error
-  })
+  const explanation = await explained(plan, offset, terminal)
   if (explanation.result.kind === 'outside') {
     throw new UsageError('--offset lies behind the end of the disk', { where: { offset } })
   }
   await terminal.out(json ? `${JSON.stringify(explanation, undefined, 2)}\n` : told(explanation))
+}
+
+/** What one image does not hold is looked for in the image below it, as far as that may be read. */
+async function explained(top: ImagePlan, offset: number, terminal: Terminal): Promise<Explanation> {
+  const report = (line: string) => terminal.say('warn', line)
+  const chain = new ChainPlans(top, report)
+  const steps: Step[] = []
+  for (let plan = top; ;) {
+    await using source = await openSource(plan, report)
+    const { inside, insideFormat, ...found } = await explainedIn(source, plan, offset)
+    steps.push(...found.steps)
+    const { kind } = found.result
+    // A shorter image below reads as zeroes behind its end.
+    if (kind === 'outside' && plan !== top) return { steps, result: { kind: 'hole' } }
+    const below =
+      kind === 'hole' && inside !== undefined && top.backing.length > 0
+        ? await chain.below(plan, inside, insideFormat)
+        : undefined
+    if (below === undefined) return { steps, result: found.result }
+    steps.push({ what: 'backing file', image: printable(below.image), 'guest-offset': offset })
+    plan = below
+  }
+}
+
+async function explainedIn(source: BlockSource, plan: ImagePlan, offset: number) {
+  const { snapshot, format } = plan
+  const options = { format, ...(snapshot === undefined ? {} : { snapshot }) }
+  try {
+    const description = await describe(source, format)
+    return {
+      ...(await explain(source, offset, options)),
+      inside: description['backing-filename'],
+      insideFormat: description['backing-filename-format'],
+    }
+  } catch (error) {
+    const ofImage = error instanceof ImageInvalid || error instanceof ImageUnsupported
+    throw ofImage ? error.within({ image: printable(plan.image) }) : error
+  }
 }
 
 function told({ steps, result }: Explanation): string {

@@ -1,0 +1,55 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { Qemu } from '../fixtures/qemu-img.ts'
+
+const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const KIB = 1024
+
+const qemu = await Qemu.open()
+t.teardown(() => qemu[Symbol.asyncDispose]())
+await qemu.create('base', { size: 1024 * KIB })
+await qemu.io('base', ['write -P 1 0 128k'])
+await qemu.create('middle', { size: 2048 * KIB, backing: 'base', backingFormat: 'qcow2' })
+await qemu.io('middle', ['write -P 2 512k 64k'])
+await qemu.create('top', { size: 3072 * KIB, backing: 'middle', backingFormat: 'qcow2' })
+
+const netcow = (...words: string[]) =>
+  promisify(execFile)(process.execPath, [MAIN, ...words], { cwd: qemu.folder })
+
+t.test('info tells of every image of a chain, as qemu-img does', async (t) => {
+  const { stdout } = await netcow(
+    'info',
+    '--json',
+    '--backing-chain',
+    '--backing',
+    'same-origin',
+    'top',
+  )
+  const ours: { 'virtual-size': number; 'backing-filename'?: string }[] = JSON.parse(stdout)
+  const words = ['info', '--output=json', '--backing-chain', 'top']
+  const theirs: typeof ours = JSON.parse(await qemu.img(...words))
+  const keys = (list: typeof ours) =>
+    list.map((entry) => [entry['virtual-size'], entry['backing-filename']])
+  t.strictSame(keys(ours), keys(theirs))
+})
+
+t.test('without leave it says what lies below', async (t) => {
+  await t.rejects(netcow('info', '--backing-chain', 'top'), {
+    code: 2,
+    stderr: /"middle".*--backing/,
+  })
+})
+
+t.test('map --offset goes on in the image below', async (t) => {
+  const map = await qemu.map('top')
+  for (const offset of [70 * KIB, 520 * KIB, 1500 * KIB, 2600 * KIB]) {
+    const words = ['--json', '--offset', String(offset), '--backing', 'same-origin', 'top']
+    const { result } = JSON.parse((await netcow('map', ...words)).stdout)
+    const entry = map.find(({ start, length }) => offset >= start && offset < start + length)!
+    const place = entry.offset === undefined ? undefined : entry.offset + offset - entry.start
+    t.equal(result.offset, place, `${offset}`)
+    t.equal(result.kind, place === undefined ? 'hole' : 'data')
+  }
+})
