@@ -23,7 +23,7 @@ export interface Boot extends Omit<Scenario, 'description' | 'image'> {
   /** A file for the harness's own server, or what lies on another one. */
   readonly image: { readonly file: string } | { readonly url: string }
   readonly manifest: string | undefined
-  readonly script: string | undefined
+  readonly scripts: readonly string[]
   /** Checks that may fail. */
   readonly tolerates: readonly string[]
   /** The user sits at the console, and the guest stays up after its check. */
@@ -59,7 +59,7 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
 /** The initramfs with the guest's own check behind it. */
 async function withCheck(plan: Boot, initramfs: string, directory: string): Promise<string> {
   const mode = plan.interactive ? 'demo' : 'check'
-  const check = await checkArchive({ mode, manifest: plan.manifest, script: plan.script })
+  const check = await checkArchive({ mode, manifest: plan.manifest, scripts: plan.scripts })
   const path = join(directory, 'initramfs')
   await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
   return path

@@ -21,7 +21,7 @@ export async function chosenScenarios(names: readonly string[]): Promise<readonl
 
 /** The scenario `name` as a boot, with its image made. */
 export async function scenarioBoot(name: string, { cache }: Workshop): Promise<Boot> {
-  const { scenario, script } = await loadScenario(name)
+  const { scenario, scripts } = await loadScenario(name)
   const { path, manifest } = await debianImage(cache, scenario.image)
   return {
     ...scenario,
@@ -29,7 +29,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     suite: scenario.image.suite,
     image: { file: path },
     manifest,
-    script,
+    scripts,
     tolerates: [],
     interactive: false,
     deadlineMs: DEADLINE_MS,

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { type ArchiveFile, archive } from './archive.ts'
 
 export interface Check {
@@ -7,8 +7,8 @@ export interface Check {
   readonly mode: 'check' | 'demo'
   /** Checksums as sha256sum prints them, or undefined if the files of the image are unknown. */
   readonly manifest: string | undefined
-  /** A scenario's own check, shell: its exit code decides, its output is the detail. */
-  readonly script: string | undefined
+  /** A scenario's own check.sh, whose exit code decides and whose output is the detail; early.sh. */
+  readonly scripts: readonly string[]
 }
 
 const GUEST = join(import.meta.dirname, 'guest')
@@ -17,7 +17,7 @@ const HOOKS = 'usr/lib/dracut/hooks'
 const HARNESS = 'usr/lib/netcow-harness'
 
 /** What an initramfs needs beside itself for any systemd in any image to check itself. */
-export async function checkArchive({ mode, manifest, script }: Check): Promise<Buffer> {
+export async function checkArchive({ mode, manifest, scripts }: Check): Promise<Buffer> {
   const from = async (path: string, file: string): Promise<ArchiveFile> => ({
     path,
     content: await readFile(file),
@@ -29,7 +29,9 @@ export async function checkArchive({ mode, manifest, script }: Check): Promise<B
     from(`${HOOKS}/shutdown-emergency/90-netcow-harness.sh`, join(GUEST, 'emergency.sh')),
   ]
   if (manifest !== undefined) files.push(from(`${HARNESS}/manifest`, manifest))
-  if (script !== undefined) files.push(from(`${HARNESS}/scenario.check.sh`, script))
+  for (const script of scripts) {
+    files.push(from(`${HARNESS}/scenario.${basename(script)}`, script))
+  }
   const modeFile = { path: `${HARNESS}/mode`, content: Buffer.from(mode) }
   return archive([HARNESS], [...(await Promise.all(files)), modeFile])
 }

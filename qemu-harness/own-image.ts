@@ -30,7 +30,7 @@ export async function ownImageBoot(
     },
     expects: { kind: 'boots' },
     manifest: undefined,
-    script: undefined,
+    scripts: [],
     tolerates: TOLERATED,
     interactive: false,
     deadlineMs: DEADLINE_MS,

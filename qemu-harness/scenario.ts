@@ -7,7 +7,8 @@ import type { Machine } from './machine.ts'
 
 /**
  * A boot that is tried: its folder below scenarios/ names it, and exports it as `scenario` from
- * scenario.ts. A check.sh beside it runs in the guest as one more check.
+ * scenario.ts. A check.sh beside it runs in the guest as one more check, an early.sh in the
+ * initramfs, just before it leaves for the root: early.log and early.exit beside them tell how.
  */
 export interface Scenario {
   /** One line, without a full stop. */
@@ -40,15 +41,15 @@ export async function scenarioNames(): Promise<string[]> {
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name)
 }
 
-/** The scenario of the folder `name`, and its own check if it has one. */
+/** The scenario of the folder `name`, and its own scripts if it has any. */
 export async function loadScenario(
   name: string,
-): Promise<{ scenario: Scenario; script: string | undefined }> {
+): Promise<{ scenario: Scenario; scripts: readonly string[] }> {
   const directory = join(DIRECTORY, name)
   const files = await readdir(directory)
   const module: { scenario: Scenario } = await import(
     pathToFileURL(join(directory, 'scenario.ts')).href
   )
-  const script = files.includes('check.sh') ? join(directory, 'check.sh') : undefined
-  return { scenario: module.scenario, script }
+  const scripts = files.filter((file) => file.endsWith('.sh')).map((file) => join(directory, file))
+  return { scenario: module.scenario, scripts }
 }

@@ -6,5 +6,9 @@ plant_netcow_check() {
   cp /usr/lib/netcow-harness/* /run/netcow-harness/
   mv /run/netcow-harness/netcow-check.service /run/systemd/system/
   ln -s ../netcow-check.service /run/systemd/system/multi-user.target.wants/
+  if [ -e /run/netcow-harness/scenario.early.sh ]; then
+    sh -eux /run/netcow-harness/scenario.early.sh >/run/netcow-harness/early.log 2>&1
+    echo $? >/run/netcow-harness/early.exit
+  fi
 }
 plant_netcow_check
