@@ -82,6 +82,9 @@ function strippedNode(work: string): string {
 async function bake(work: string, nodePath: string, script: string): Promise<string> {
   const output = join(work, 'netcow')
   const before = process.cwd()
+  // Standard output belongs to whoever called us; boots --json, for one.
+  const { log } = console
+  console.log = () => {}
   try {
     await sea.default(script, {
       nodePath,
@@ -91,6 +94,7 @@ async function bake(work: string, nodePath: string, script: string): Promise<str
       ],
     })
   } finally {
+    console.log = log
     process.chdir(before)
   }
   return output
