@@ -24,7 +24,8 @@ interface Count {
 function shellScripts(): string[] {
   const patterns = [
     'dracut/**/*.sh',
-    'initramfs-hooks/**/*.sh',
+    'initramfs-hooks/*/hooks/*',
+    'initramfs-hooks/*/scripts/*/*',
     'build/*.sh',
     'qemu-harness/**/*.sh',
   ]
