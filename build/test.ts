@@ -3,6 +3,7 @@ import { existsSync, globSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { bootScenarios } from '../qemu-harness/boots.ts'
+import { testedScenarios } from '../qemu-harness/catalogue.ts'
 import { step } from '../qemu-harness/progress.ts'
 import { build } from './build.ts'
 
@@ -95,7 +96,7 @@ function failures(tap: string): string {
 
 async function boots(): Promise<Count> {
   const count = { passed: 0, failed: 0, skipped: 0 }
-  for (const { ok } of await bootScenarios()) {
+  for (const { ok } of await bootScenarios(await testedScenarios())) {
     if (ok) count.passed++
     else count.failed++
   }

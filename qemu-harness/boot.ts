@@ -16,7 +16,10 @@ import type { Suite } from './tree.ts'
 import type { Workshop } from './workshop.ts'
 
 /** One boot, whoever asks for it. */
-export interface Boot extends Omit<Scenario, 'description' | 'image'> {
+export interface Boot extends Omit<
+  Scenario,
+  'description' | 'image' | 'tested' | 'memoryMiB' | 'deadlineMs'
+> {
   readonly name: string
   /** The Debian that brings kernel and initramfs. */
   readonly suite: Suite
@@ -28,12 +31,12 @@ export interface Boot extends Omit<Scenario, 'description' | 'image'> {
   readonly tolerates: readonly string[]
   /** The user sits at the console, and the guest stays up after its check. */
   readonly interactive: boolean
+  readonly memoryMiB: number
   /** Undefined if the user decides when it ends. */
   readonly deadlineMs: number | undefined
 }
 
 const LOGS = join(import.meta.dirname, '../results/boots')
-const MEMORY_MIB = 1024
 /** A guest that gives up must end. */
 const ALWAYS = ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff']
 /** A console that is only read needs no colours, and no line that is written over and over. */
@@ -90,7 +93,7 @@ async function watch(
   const log = join(LOGS, `${plan.name}.log`)
   const startedMs = performance.now()
   await using machine = await Machine.start(
-    { accelerator, start, memoryMiB: MEMORY_MIB },
+    { accelerator, start, memoryMiB: plan.memoryMiB },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
   const incident = plan.meanwhile?.(machine, server).catch(String)

@@ -6,6 +6,8 @@ import type { Workshop } from './workshop.ts'
 
 /** A boot takes half a minute under TCG on an idle machine; a hung one never ends by itself. */
 export const DEADLINE_MS = 300_000
+/** Enough for a small Debian, its daemon and its overlay. */
+export const MEMORY_MIB = 1024
 
 /** The names of the scenarios, checked if some were given, in the order to run them. */
 export async function chosenScenarios(names: readonly string[]): Promise<readonly string[]> {
@@ -17,6 +19,15 @@ export async function chosenScenarios(names: readonly string[]): Promise<readonl
     })
   }
   return names.length > 0 ? names : known
+}
+
+/** The names of the scenarios that are part of `npm test`. */
+export async function testedScenarios(): Promise<readonly string[]> {
+  const names = await scenarioNames()
+  const tested = await Promise.all(
+    names.map(async (name) => (await loadScenario(name)).scenario.tested),
+  )
+  return names.filter((_, index) => tested[index])
 }
 
 /** The scenario `name` as a boot, with its image made. */
@@ -32,6 +43,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     scripts,
     tolerates: [],
     interactive: false,
-    deadlineMs: DEADLINE_MS,
+    memoryMiB: scenario.memoryMiB ?? MEMORY_MIB,
+    deadlineMs: scenario.deadlineMs ?? DEADLINE_MS,
   }
 }

@@ -2,7 +2,7 @@ import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { UsageError } from '../src/errors.ts'
 import type { Boot } from './boot.ts'
-import { DEADLINE_MS } from './catalogue.ts'
+import { DEADLINE_MS, MEMORY_MIB } from './catalogue.ts'
 import { HOST } from './qemu.ts'
 import type { Suite } from './tree.ts'
 
@@ -33,6 +33,7 @@ export async function ownImageBoot(
     scripts: [],
     tolerates: TOLERATED,
     interactive: false,
+    memoryMiB: MEMORY_MIB,
     deadlineMs: DEADLINE_MS,
   }
 }

@@ -14,6 +14,12 @@ export interface Scenario {
   /** One line, without a full stop. */
   readonly description: string
   readonly image: ImageKind
+  /** Part of `npm test`; the others are tried by `npm run boots` alone. */
+  readonly tested: boolean
+  /** What the machine has, 1024 unless said. */
+  readonly memoryMiB?: number
+  /** When the machine is taken for hung; five minutes unless said. */
+  readonly deadlineMs?: number
   /** The part of the kernel command line that is about the root; `url` is the image's address. */
   words(url: string): readonly string[]
   /** Where the machine finds its kernel; QEMU gives it unless said. */

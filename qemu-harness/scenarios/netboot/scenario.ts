@@ -3,6 +3,7 @@ import type { Scenario } from '../../scenario.ts'
 export const scenario: Scenario = {
   description: 'from the boot ROM to GRUB, kernel and initramfs over HTTP, then the root',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  tested: true,
   start: 'network',
   words: (url) => [`root=netcow:${url}`],
   expects: { kind: 'boots' },

@@ -5,6 +5,7 @@ const PAGE = Buffer.from('<!doctype html><title>Please log in</title>\n'.repeat(
 export const scenario: Scenario = {
   description: 'the server answers with a page in place of an image',
   image: { suite: 'trixie', layout: 'filesystem', compression: 'zstd' },
+  tested: true,
   serve: (server) => void server.put(IMAGE_PATH, PAGE),
   words: (url) => [`root=netcow:${url}`],
   expects: { kind: 'refuses', line: /netcow: .*http:.*;/ },
