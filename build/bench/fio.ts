@@ -1,0 +1,50 @@
+import { asRoot, run } from '../../qemu-harness/command.ts'
+
+/** What a client asks for, and how much of it at once. */
+export interface Load {
+  readonly name: string
+  readonly access: 'randread' | 'read' | 'randwrite'
+  readonly blockBytes: number
+  readonly depth: number
+}
+
+export interface FioResult {
+  readonly requestsPerSecond: number
+  readonly bytesPerSecond: number
+  readonly medianMicroseconds: number
+}
+
+/** What is left out at the beginning of each run, and what is measured. */
+const RAMP_SECONDS = 0.3
+/** Random writes stay within this much of the disk, or memory would be what is measured. */
+const WRITTEN_BYTES = 2 ** 28
+
+/** Runs fio's own NBD client against the server on `socket`. */
+export async function fio(socket: string, load: Load, seconds: number): Promise<FioResult> {
+  const command = [
+    ['fio', '--name=load', '--ioengine=nbd', `--uri=nbd+unix:///?socket=${socket}`],
+    [`--rw=${load.access}`, `--bs=${load.blockBytes}`, `--iodepth=${load.depth}`],
+    ['--time_based', `--runtime=${seconds}s`, `--ramp_time=${RAMP_SECONDS * 1000}ms`],
+    ['--norandommap', '--randrepeat=0', '--output-format=json'],
+    load.access === 'randwrite' ? [`--size=${WRITTEN_BYTES}`, '--refill_buffers=0'] : [],
+  ]
+  const output = await run(asRoot(command.flat()))
+  const { jobs }: FioOutput = JSON.parse(output.slice(output.indexOf('{')))
+  const side = jobs[0]?.[load.access === 'randwrite' ? 'write' : 'read']
+  if (side === undefined || jobs[0]?.error !== 0) throw new Error(`fio fails: ${output}`)
+  return {
+    requestsPerSecond: side.iops,
+    bytesPerSecond: side.bw_bytes,
+    medianMicroseconds: (side.clat_ns.percentile?.['50.000000'] ?? NaN) / 1000,
+  }
+}
+
+interface FioOutput {
+  readonly jobs: readonly { readonly error: number; readonly read: Side; readonly write: Side }[]
+}
+
+interface Side {
+  readonly iops: number
+  readonly bw_bytes: number
+  readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> }
+}
