@@ -10,9 +10,11 @@ import { Slice } from './block/slice.ts'
 import type { BlockDevice, BlockSource } from './block/source.ts'
 import { WaitForRoom } from './block/wait-for-room.ts'
 import { ImageInvalid, ImageUnsupported, UsageError } from './errors.ts'
-import { type FormatName, isFormatName, openImage } from './format/registry.ts'
-import { type HttpOptions, HttpSource } from './http/source.ts'
-import { type ImageName, besides, printable } from './image-name.ts'
+import { chained, dataFilePlan, planBelow } from './chain.ts'
+import { openImage } from './format/registry.ts'
+import { HttpSource } from './http/source.ts'
+import { printable } from './image-name.ts'
+import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 
 /**
  * The only file that knows how layers are stacked. From the bottom:
@@ -24,52 +26,6 @@ import { type ImageName, besides, printable } from './image-name.ts'
  *     block/overlay -> block/wait-for-room          writes
  *     block/align                                   clients that ask for single bytes
  */
-
-export type { HttpOptions }
-
-export interface SourcePlan {
-  readonly image: ImageName
-  /** Where in the file the image lies, in bytes. */
-  readonly offset: number
-  readonly sizeLimit?: number
-  readonly http: HttpOptions
-  /** Limit of what is kept of the image in RAM, packed and unpacked together. */
-  readonly cacheBytes: number
-  /** How long an absent source is waited for while the image is opened; Infinity for ever. */
-  readonly openMs: number
-}
-
-export interface ImagePlan extends SourcePlan {
-  readonly format: FormatName
-  /** The id or name of an internal snapshot to read in place of the disk as it is now. */
-  readonly snapshot?: string
-  /** What may be opened below this image, level by level. */
-  readonly backing: readonly Permission[]
-  /** Where the clusters are, for an image that keeps them in another file. */
-  readonly dataFile?: ImageName
-  /** Opens encrypted images: asked with the name of one, and how many were refused for it. */
-  readonly passphrase?: (image: string, refused: number) => Promise<Uint8Array | undefined>
-  /** Reads an image that is marked as corrupt. */
-  readonly allowCorrupt: boolean
-}
-
-/** Leave for one more file: this one, whatever the image calls it, or what lies beside the image. */
-export type Permission =
-  | { readonly kind: 'image'; readonly image: ImageName }
-  /** Counts for all levels below, too. */
-  | { readonly kind: 'same-origin' }
-
-export interface DevicePlan extends ImagePlan {
-  readonly overlay:
-    | { readonly kind: 'none' }
-    | { readonly kind: 'memory'; readonly limitBytes: number }
-  /** A RAM device is written to unless this says no. */
-  readonly readOnly: boolean
-  /** The size is rounded up to this many bytes: 512 or 4096. */
-  readonly sectorBytes: number
-  /** What a write gets that finds the overlay full: an error, or room later. */
-  readonly whenFull: 'fail' | 'wait'
-}
 
 /** What is served. */
 export type Served =
@@ -169,21 +125,6 @@ async function image(
   }
 }
 
-/** Deeper chains are a mistake or an attack. */
-const LONGEST_CHAIN = 32
-
-function chained(above: readonly string[], name: string): readonly string[] {
-  if (above.includes(name)) {
-    throw new ImageInvalid('the backing chain goes round in a circle', { where: { image: name } })
-  }
-  if (above.length >= LONGEST_CHAIN) {
-    throw new ImageUnsupported(`the backing chain is longer than ${LONGEST_CHAIN} images`, {
-      where: { image: name },
-    })
-  }
-  return [...above, name]
-}
-
 async function backingOf(
   plan: ImagePlan,
   inside: string,
@@ -191,7 +132,7 @@ async function backingOf(
   patience: Patience,
   chain: readonly string[],
 ): Promise<BlockSource | undefined> {
-  const below = await planBelow(plan, inside, format, patience)
+  const below = await planBelow(plan, inside, format, (file) => sliced(file, patience))
   return below && image(below, patience, chain)
 }
 
@@ -207,53 +148,11 @@ export class ChainPlans {
 
   /** What the name `inside` leads to from `plan`; undefined without leave for one more file. */
   async below(plan: ImagePlan, inside: string, format?: string): Promise<ImagePlan | undefined> {
-    const below = await planBelow(plan, inside, format, this.#patience)
+    const open = (file: SourcePlan) => sliced(file, this.#patience)
+    const below = await planBelow(plan, inside, format, open)
     if (below) this.#above = chained(this.#above, printable(below.image))
     return below
   }
-}
-
-async function planBelow(
-  plan: ImagePlan,
-  inside: string,
-  format: string | undefined,
-  patience: Patience,
-): Promise<ImagePlan | undefined> {
-  const [permission, ...deeper] = plan.backing
-  if (permission === undefined) return undefined
-  const below = permission.kind === 'image' ? permission.image : await besides(plan.image, inside)
-  if (below === undefined) throw outside(plan.image, inside, '--backing')
-  const { snapshot: _snapshot, dataFile: _dataFile, sizeLimit: _limit, ...rest } = plan
-  const source: SourcePlan = {
-    ...rest,
-    offset: 0,
-    image: below,
-    http: httpFor(plan, below),
-    cacheBytes: plan.cacheBytes / 2,
-  }
-  return {
-    ...rest,
-    ...source,
-    format: await formatOf(source, inside, format, patience),
-    backing: permission.kind === 'same-origin' ? plan.backing : deeper,
-  }
-}
-
-/** An image need not say what lies below it; QEMU then looks at its first bytes, and so do we. */
-async function formatOf(
-  plan: SourcePlan,
-  inside: string,
-  said: string | undefined,
-  patience: Patience,
-): Promise<FormatName> {
-  if (said !== undefined) {
-    if (isFormatName(said)) return said
-    throw new ImageUnsupported(`the backing file ${JSON.stringify(inside)} is ${said}`)
-  }
-  await using source = await sliced(plan, patience)
-  const magic = new Uint8Array(Math.min(4, source.size))
-  if (magic.length > 0) await source.read(magic, 0)
-  return Buffer.from(magic).toString('latin1') === 'QFI\xfb' ? 'qcow2' : 'raw'
 }
 
 async function dataFileOf(
@@ -261,31 +160,8 @@ async function dataFileOf(
   inside: string | undefined,
   patience: Patience,
 ): Promise<BlockSource | undefined> {
-  let file = plan.dataFile
-  if (file === undefined) {
-    if (inside === undefined || plan.backing[0]?.kind !== 'same-origin') return undefined
-    file = await besides(plan.image, inside)
-    if (file === undefined) throw outside(plan.image, inside, '--data-file')
-  }
-  const { sizeLimit: _limit, ...rest } = plan
-  return sliced({ ...rest, offset: 0, image: file, http: httpFor(plan, file) }, patience)
-}
-
-/** Credentials stay with the server they are for, and a chained file may not lead elsewhere. */
-function httpFor(plan: ImagePlan, file: ImageName): HttpOptions {
-  const mine = plan.image.kind === 'url' ? plan.image.url.origin : undefined
-  const same = file.kind === 'url' && file.url.origin === mine
-  return { ...plan.http, staysAtOrigin: true, headers: same ? plan.http.headers : {} }
-}
-
-function outside(image: ImageName, inside: string, option: string): ImageUnsupported {
-  return new ImageUnsupported(
-    `the image names ${JSON.stringify(inside)}, which is not a file beside it`,
-    {
-      where: { image: printable(image) },
-      advice: `if you trust it, say where it is with ${option} URL`,
-    },
-  )
+  const file = await dataFilePlan(plan, inside)
+  return file && sliced(file, patience)
 }
 
 async function sliced(plan: SourcePlan, patience: Patience): Promise<BlockSource> {

@@ -1,7 +1,7 @@
 import { openSync } from 'node:fs'
 import { ReadStream, WriteStream } from 'node:tty'
 import { UsageError } from '../errors.ts'
-import type { ImagePlan } from '../stack.ts'
+import type { ImagePlan } from '../plan.ts'
 import type { Terminal } from './terminal.ts'
 
 /** As often as cryptsetup asks. */

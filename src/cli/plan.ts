@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import type { ImageName } from '../image-name.ts'
-import type { DevicePlan, HttpOptions, ImagePlan, Permission } from '../stack.ts'
+import type { DevicePlan, HttpOptions, ImagePlan, Permission } from '../plan.ts'
 import { type Options, parseHeader } from './options.ts'
 import { parseSize } from './size.ts'
 

@@ -1,5 +1,5 @@
 import { KernelRefused } from '../../errors.ts'
-import type { DevicePlan } from '../../stack.ts'
+import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { launchDaemon } from '../launch.ts'
 import type { Options } from '../options.ts'
