@@ -61,7 +61,8 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
 
 /** The initramfs with the guest's own check behind it. */
 async function withCheck(plan: Boot, initramfs: string, directory: string): Promise<string> {
-  const mode = plan.interactive ? 'demo' : 'check'
+  const { interactive, expects } = plan
+  const mode = interactive ? 'demo' : expects.kind === 'reboots' ? 'reboot' : 'check'
   const check = await checkArchive({ mode, manifest: plan.manifest, scripts: plan.scripts })
   const path = join(directory, 'initramfs')
   await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
@@ -92,25 +93,35 @@ async function watch(
   await mkdir(LOGS, { recursive: true })
   const log = join(LOGS, `${plan.name}.log`)
   const startedMs = performance.now()
+  const times = plan.expects.kind === 'reboots' ? plan.expects.times : 1
   await using machine = await Machine.start(
-    { accelerator, start, memoryMiB: plan.memoryMiB },
+    { accelerator, start, memoryMiB: plan.memoryMiB, restarts: times > 1 },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
+  if (times > 1) machine.restartOnly(times - 1)
   const incident = plan.meanwhile?.(machine, server).catch(String)
   const [observation, end] = await Promise.all([observe(machine, server), machine.ended])
   const endedMs = performance.now()
 
-  const { verdict, bootedAtMs } = observation
-  const evidence = { end, verdict, console: machine.console.all, tolerates: plan.tolerates }
+  const { verdict, bootedAtMs, lastUnitAtMs } = observation
+  const { tolerates, complaints = [] } = plan
+  const evidence = { end, verdict, console: machine.console.all, tolerates, complaints }
   const reason = fault(plan.expects, evidence) ?? (await incident)
   const { seconds, ...rest } = measured(observation)
   const total = (endedMs - startedMs) / 1000
-  const poweredOff = bootedAtMs === undefined ? undefined : (endedMs - bootedAtMs) / 1000
+  const since = (momentMs: number | undefined) =>
+    momentMs === undefined ? undefined : (endedMs - momentMs) / 1000
+  const [poweredOff, afterLastUnit] = [since(bootedAtMs), since(lastUnitAtMs)]
   return {
     name: plan.name,
     ok: reason === undefined,
     ...(reason !== undefined && { reason }),
-    seconds: { ...seconds, ...(poweredOff !== undefined && { poweredOff }), total },
+    seconds: {
+      ...seconds,
+      ...(poweredOff !== undefined && { poweredOff }),
+      ...(afterLastUnit !== undefined && { afterLastUnit }),
+      total,
+    },
     ...rest,
     traffic: server.traffic(IMAGE_PATH),
     ...('file' in plan.image && { imageBytes: (await stat(plan.image.file)).size }),

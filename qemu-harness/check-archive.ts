@@ -3,8 +3,8 @@ import { basename, join } from 'node:path'
 import { type ArchiveFile, archive } from './archive.ts'
 
 export interface Check {
-  /** `demo` leaves the guest running when the check is done. */
-  readonly mode: 'check' | 'demo'
+  /** What comes after the check: the guest powers off, goes on, or restarts. */
+  readonly mode: 'check' | 'demo' | 'reboot'
   /** Checksums as sha256sum prints them, or undefined if the files of the image are unknown. */
   readonly manifest: string | undefined
   /** A scenario's own check.sh, whose exit code decides and whose output is the detail; early.sh. */

@@ -2,11 +2,11 @@ import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Cache } from './cache.ts'
 import { run, runAsRoot } from './command.ts'
+import { type GuestVariant, variantWords } from './guest-variant.ts'
 import { step } from './progress.ts'
-import { type Suite, guestTree } from './tree.ts'
+import { guestTree } from './tree.ts'
 
-export interface ImageKind {
-  readonly suite: Suite
+export interface ImageKind extends GuestVariant {
   /** One ext4 file system and nothing around it, or a partition table with that in it. */
   readonly layout: 'filesystem' | 'gpt'
   readonly compression: 'zlib' | 'zstd'
@@ -38,9 +38,10 @@ const CHECKED = ['usr/sbin', 'usr/lib/systemd', 'etc/systemd']
 
 /** A compressed QCOW2 of the guest's tree. */
 export async function debianImage(cache: Cache, kind: ImageKind): Promise<Image> {
-  const tree = await guestTree(cache, kind.suite)
+  const tree = await guestTree(cache, kind)
   const inputs = { ...kind, tree: basename(tree), FILESYSTEM_BYTES, CHECKED, version: 1 }
-  const name = `image-${kind.suite}-${kind.layout}-${kind.compression}`
+  const words = [kind.suite, kind.layout, kind.compression, ...variantWords(kind)]
+  const name = `image-${words.join('-')}`
   const entry = await cache.entry(name, inputs, (directory) =>
     step(`QCOW2 image ${name}`, () => make(kind, tree, directory)),
   )
@@ -59,7 +60,7 @@ async function make(kind: ImageKind, tree: string, directory: string): Promise<v
   await run(['qemu-img', 'convert', '-c', ...format, raw, join(directory, 'image.qcow2')])
   await rm(raw)
   const find =
-    'cd "$1" && shift && find "$@" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum'
+    'cd "$1" && shift && find $(ls -d "$@") -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum'
   const sums = await runAsRoot(['sh', '-c', find, 'sh', tree, ...CHECKED])
   await writeFile(join(directory, 'manifest'), sums)
 }

@@ -88,6 +88,15 @@ export class Machine implements AsyncDisposable {
     await this.#qmp.execute(frozen ? 'stop' : 'cont')
   }
 
+  /** Lets the guest restart so many times; then a restart ends the machine. */
+  restartOnly(times: number): void {
+    let left = times
+    this.#qmp.on('RESET', ({ guest }) => {
+      if (guest === true && --left === 0)
+        void this.#qmp.execute('set-action', { reboot: 'shutdown' })
+    })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#kill('killed')
     await this.ended

@@ -10,13 +10,23 @@ export interface Observation {
   readonly toMultiUser: Traffic | undefined
   /** When the kernel started, on the clock of performance.now(). */
   readonly bootedAtMs: number | undefined
+  /** When the guest had stopped everything that it was running. */
+  readonly lastUnitAtMs: number | undefined
 }
+
+/** systemd's last words before it leaves the rest to systemd-shutdown. */
+const LAST_UNIT = /Reached target (?:poweroff|reboot)\.target/
 
 /** Listens to the guest's check until the machine ends. */
 export async function observe(machine: Machine, server: RangeServer): Promise<Observation> {
   const verdict = new Verdict()
   let toMultiUser: Traffic | undefined
   let bootedAtMs: number | undefined
+  let lastUnitAtMs: number | undefined
+  const lastUnit = machine.console.find(LAST_UNIT).then(
+    () => (lastUnitAtMs = performance.now()),
+    () => undefined,
+  )
   for await (const line of machine.verdict) {
     verdict.add(line)
     const multiUserSeconds = verdict.measures.get('multiUserSeconds')
@@ -24,5 +34,6 @@ export async function observe(machine: Machine, server: RangeServer): Promise<Ob
     toMultiUser = server.traffic(IMAGE_PATH)
     bootedAtMs = performance.now() - multiUserSeconds * 1000
   }
-  return { verdict, toMultiUser, bootedAtMs }
+  await lastUnit
+  return { verdict, toMultiUser, bootedAtMs, lastUnitAtMs }
 }

@@ -15,6 +15,8 @@ export interface Hardware {
   readonly accelerator: Accelerator
   readonly start: Start
   readonly memoryMiB: number
+  /** A guest that restarts does so; else it ends then. */
+  readonly restarts: boolean
 }
 
 /** Where a guest reaches the servers on this machine's loopback. */
@@ -31,12 +33,13 @@ export const VERDICT_DESCRIPTOR = 4
 
 /** QEMU's command line; a console that is `interactive` has QEMU's own keys, as Ctrl-A X. */
 export function qemuArguments(
-  { accelerator, start, memoryMiB }: Hardware,
+  { accelerator, start, memoryMiB, restarts }: Hardware,
   interactive: boolean,
 ): string[] {
   const console = interactive ? 'stdio,mux=on' : 'stdio'
   return [
-    ['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot'],
+    ['-nodefaults', '-no-user-config', '-display', 'none'],
+    restarts ? [] : ['-no-reboot'],
     accelerator.options,
     ['-smp', `${PROCESSORS}`, '-m', `${memoryMiB}`, '-device', 'virtio-rng-pci'],
     ['-chardev', `${console},id=console,signal=off`, '-serial', 'chardev:console'],

@@ -12,6 +12,8 @@ export interface BootResult {
     readonly attached?: number
     readonly multiUser?: number
     readonly poweredOff?: number
+    /** From the last of the guest's units to the end of the machine. */
+    readonly afterLastUnit?: number
     readonly total: number
   }
   /** What the image's server was asked for until multi-user, and in all. */

@@ -28,12 +28,16 @@ export interface Scenario {
   serve?(server: RangeServer): void | Promise<void>
   /** What happens while the machine boots. */
   meanwhile?(machine: Machine, server: RangeServer): Promise<void>
+  /** Lines of the kernel that would be taken for a failure of the root elsewhere. */
+  readonly complaints?: readonly RegExp[]
   readonly expects: Expectation
 }
 
 export type Expectation =
   /** The guest reaches multi-user, finds everything in order, and powers off. */
   | { readonly kind: 'boots' }
+  /** It does so `times` in a row, but restarts in place of powering off. */
+  | { readonly kind: 'reboots'; readonly times: number }
   /** The initramfs gives up with exactly one console line that matches, and no root is mounted. */
   | { readonly kind: 'refuses'; readonly line: RegExp }
 

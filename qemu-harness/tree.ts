@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Cache } from './cache.ts'
 import { runAsRoot } from './command.ts'
 import { mirror } from './mirror.ts'
+import { type GuestVariant, INITS, NETWORKS, variantWords } from './guest-variant.ts'
 import { step } from './progress.ts'
 
 export const SUITES = ['bookworm', 'trixie'] as const
@@ -30,11 +31,19 @@ const LEFT_OUT = [
  * The root file system that guests boot: a small Debian that knows nothing of netcow. Root has no
  * password: the guest lives behind QEMU's own network and lasts for one boot.
  */
-export function guestTree(cache: Cache, suite: Suite): Promise<string> {
+export function guestTree(cache: Cache, variant: GuestVariant): Promise<string> {
+  const { suite, extras = [] } = variant
+  const network = NETWORKS[variant.network ?? 'none'](suite)
+  const init = INITS[variant.init ?? 'systemd']
   return tree(cache, {
-    name: 'guest',
+    name: ['guest', ...variantWords(variant)].join('-'),
     suite,
-    packages: ['systemd-sysv', 'udev', 'dbus', 'login', 'e2fsprogs', 'iproute2', 'kmod', 'procps'],
+    packages: [
+      init.packages,
+      ['udev', 'dbus', 'login', 'e2fsprogs', 'iproute2', 'kmod', 'procps'],
+      network.packages,
+      extras,
+    ].flat(),
     before: [],
     after: [
       'chroot "$1" passwd --delete root',
@@ -44,6 +53,8 @@ export function guestTree(cache: Cache, suite: Suite): Promise<string> {
       ': > "$1/etc/machine-id"',
       ': > "$1/etc/fstab"',
       'rm -f "$1/etc/resolv.conf"',
+      ...init.after,
+      ...network.after,
     ],
   })
 }

@@ -15,8 +15,8 @@ export class Verdict {
   readonly measures = new Map<string, number>()
   /** Set once the initramfs gave up. */
   emergency: { readonly rootMounted: boolean } | undefined
-  /** The guest has looked at everything. */
-  done = false
+  /** How often the guest has looked at everything. */
+  boots = 0
 
   /** Adds a line of the port; false if it is none of ours. */
   add(line: string): boolean {
@@ -26,7 +26,7 @@ export class Verdict {
       this.checks.push({ name: report.check, ok: report.ok, detail: report.detail })
     } else if ('measure' in report) this.measures.set(report.measure, report.value)
     else if ('emergency' in report) this.emergency = { rootMounted: report.rootMounted }
-    else this.done = true
+    else this.boots++
     return true
   }
 }

@@ -2,10 +2,14 @@
 # A dracut pre-pivot hook: plants the guest's check beside the image, in /run, which survives
 # switch_root. Sourced, so it only returns.
 plant_netcow_check() {
-  mkdir -p /run/netcow-harness /run/systemd/system/multi-user.target.wants
+  mkdir -p /run/netcow-harness
   cp /usr/lib/netcow-harness/* /run/netcow-harness/
-  mv /run/netcow-harness/netcow-check.service /run/systemd/system/
-  ln -s ../netcow-check.service /run/systemd/system/multi-user.target.wants/
+  # Elsewhere that directory would say that systemd runs.
+  if [ -e "$NEWROOT/usr/lib/systemd/systemd" ]; then
+    mkdir -p /run/systemd/system/multi-user.target.wants
+    mv /run/netcow-harness/netcow-check.service /run/systemd/system/
+    ln -s ../netcow-check.service /run/systemd/system/multi-user.target.wants/
+  fi
   if [ -e /run/netcow-harness/scenario.early.sh ]; then
     sh -eux /run/netcow-harness/scenario.early.sh >/run/netcow-harness/early.log 2>&1
     echo $? >/run/netcow-harness/early.exit

@@ -9,7 +9,7 @@ const REFUSAL = '[    9.1] dracut-cmdline[2]: netcow: no such file (url http://x
 function evidence(reports: readonly string[], more: Partial<Evidence> = {}): Evidence {
   const verdict = new Verdict()
   for (const line of reports) verdict.add(line)
-  return { end: 'powered off', verdict, console: [], tolerates: [], ...more }
+  return { end: 'powered off', verdict, console: [], tolerates: [], complaints: [], ...more }
 }
 
 t.test('a boot is good when every check is, and the guest has powered off', async (t) => {
@@ -22,6 +22,22 @@ t.test('a boot is good when every check is, and the guest has powered off', asyn
   const bad = ['{"check":"units","ok":false,"detail":"a.service"}', ...GOOD]
   t.equal(boots(evidence(bad)), 'units: a.service')
   t.equal(boots(evidence(bad, { tolerates: ['units'] })), undefined)
+})
+
+t.test('a boot that the kernel complained of is not good', async (t) => {
+  const console = ['[ 80.1] block nbd0: Receive control failed (result -32)']
+  t.match(fault({ kind: 'boots' }, evidence(GOOD, { console })), /console says: .*Receive control/)
+  const expected = { console, complaints: [/Receive control/] }
+  t.equal(fault({ kind: 'boots' }, evidence(GOOD, expected)), undefined)
+  const harmless = ['[ 80.1] block nbd0: shutting down sockets']
+  t.equal(fault({ kind: 'boots' }, evidence(GOOD, { console: harmless })), undefined)
+})
+
+t.test('restarts are counted', async (t) => {
+  const twice = (reports: readonly string[]) =>
+    fault({ kind: 'reboots', times: 2 }, evidence(reports, { end: 'restarted' }))
+  t.equal(twice([...GOOD, ...GOOD]), undefined)
+  t.match(twice(GOOD), /restarted after its check of root in boot 2/)
 })
 
 t.test('a refusal is good when it is said once, and nothing is mounted', async (t) => {
