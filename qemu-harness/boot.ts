@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RangeServer } from '../test/fixtures/range-server.ts'
@@ -7,9 +7,10 @@ import { checkArchive } from './check-archive.ts'
 import { type BootFiles, dracutInitramfs } from './initramfs.ts'
 import { fault } from './judge.ts'
 import { Machine } from './machine.ts'
+import { type Micro, microFiles } from './micro.ts'
 import { networkStart } from './netboot.ts'
 import { observe } from './observation.ts'
-import { HOST, type Start } from './qemu.ts'
+import { HOST, type Hardware, type Start } from './qemu.ts'
 import { type BootResult, measured } from './result.ts'
 import { IMAGE_PATH, type Scenario } from './scenario.ts'
 import type { Suite } from './tree.ts'
@@ -18,7 +19,7 @@ import type { Workshop } from './workshop.ts'
 /** One boot, whoever asks for it. */
 export interface Boot extends Omit<
   Scenario,
-  'description' | 'image' | 'tested' | 'memoryMiB' | 'deadlineMs'
+  'description' | 'image' | 'tested' | 'memoryMiB' | 'deadlineMs' | 'disksMiB'
 > {
   readonly name: string
   /** The Debian that brings kernel and initramfs. */
@@ -31,7 +32,11 @@ export interface Boot extends Omit<
   readonly tolerates: readonly string[]
   /** The user sits at the console, and the guest stays up after its check. */
   readonly interactive: boolean
+  /** Set if the guest is a script on busybox, and not a system of its own. */
+  readonly micro?: Micro
   readonly memoryMiB: number
+  /** Empty local disks. */
+  readonly disksMiB: readonly number[]
   /** Undefined if the user decides when it ends. */
   readonly deadlineMs: number | undefined
 }
@@ -45,18 +50,33 @@ const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
 
 /** Boots once and judges what came of it. */
 export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> {
-  const files = await dracutInitramfs(workshop.cache, plan.suite, workshop.netcow)
   const directory = await mkdtemp(join(tmpdir(), 'netcow-boot-'))
   try {
-    const initramfs = await withCheck(plan, files.initramfs, directory)
+    const files = await filesOf(plan, workshop, directory)
+    const disks = await emptyDisks(plan.disksMiB, directory)
     await using server = await RangeServer.open()
     if ('file' in plan.image) server.put(IMAGE_PATH, plan.image)
     await plan.serve?.(server)
-    const start = await startOf(plan, { ...files, initramfs }, server, directory)
-    return await watch(plan, start, server, workshop)
+    const start = await startOf(plan, files, server, directory)
+    return await watch(plan, { start, disks }, server, workshop)
   } finally {
     await rm(directory, { recursive: true })
   }
+}
+
+async function filesOf(plan: Boot, workshop: Workshop, directory: string): Promise<BootFiles> {
+  if (plan.micro !== undefined) return microFiles(plan.micro, workshop, directory)
+  const files = await dracutInitramfs(workshop.cache, plan.suite, workshop.netcow)
+  return { ...files, initramfs: await withCheck(plan, files.initramfs, directory) }
+}
+
+async function emptyDisks(sizesMiB: readonly number[], directory: string): Promise<string[]> {
+  const disks = sizesMiB.map((_, index) => join(directory, `disk${index}`))
+  for (const [index, disk] of disks.entries()) {
+    await writeFile(disk, '')
+    await truncate(disk, sizesMiB[index]! * 2 ** 20)
+  }
+  return disks
 }
 
 /** The initramfs with the guest's own check behind it. */
@@ -86,7 +106,7 @@ async function startOf(
 
 async function watch(
   plan: Boot,
-  start: Start,
+  parts: Pick<Hardware, 'start' | 'disks'>,
   server: RangeServer,
   { accelerator }: Workshop,
 ): Promise<BootResult> {
@@ -95,7 +115,7 @@ async function watch(
   const startedMs = performance.now()
   const times = plan.expects.kind === 'reboots' ? plan.expects.times : 1
   await using machine = await Machine.start(
-    { accelerator, start, memoryMiB: plan.memoryMiB, restarts: times > 1 },
+    { accelerator, ...parts, memoryMiB: plan.memoryMiB, restarts: times > 1 },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
   if (times > 1) machine.restartOnly(times - 1)

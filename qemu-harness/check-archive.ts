@@ -24,6 +24,7 @@ export async function checkArchive({ mode, manifest, scripts }: Check): Promise<
   })
   const files = [
     from(`${HARNESS}/check.sh`, join(GUEST, 'check.sh')),
+    from(`${HARNESS}/report.sh`, join(GUEST, 'report.sh')),
     from(`${HARNESS}/netcow-check.service`, join(GUEST, 'netcow-check.service')),
     from(`${HOOKS}/pre-pivot/90-netcow-harness.sh`, join(GUEST, 'plant.sh')),
     from(`${HOOKS}/shutdown-emergency/90-netcow-harness.sh`, join(GUEST, 'emergency.sh')),

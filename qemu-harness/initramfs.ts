@@ -81,7 +81,7 @@ async function filesIn(directory: string): Promise<string[]> {
   return files.map((file) => join(file.parentPath, file.name)).sort()
 }
 
-async function digestOf(files: readonly string[]): Promise<string> {
+export async function digestOf(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
   for (const file of files) {
     hash.update(`${basename(file)}\0`)

@@ -34,6 +34,7 @@ export async function ownImageBoot(
     tolerates: TOLERATED,
     interactive: false,
     memoryMiB: MEMORY_MIB,
+    disksMiB: [],
     deadlineMs: DEADLINE_MS,
   }
 }

@@ -83,6 +83,20 @@ export function builderTree(cache: Cache, suite: Suite): Promise<string> {
   })
 }
 
+/** The tools of the micro guest, which has no distribution around it. */
+export function microTree(cache: Cache, suite: Suite): Promise<string> {
+  return tree(cache, {
+    name: 'micro',
+    suite,
+    packages: [
+      ['busybox-static', 'util-linux', 'e2fsprogs', 'xfsprogs', 'btrfs-progs', 'fio'],
+      ['libatomic1', 'libstdc++6'],
+    ].flat(),
+    before: [],
+    after: [],
+  })
+}
+
 /**
  * The tools that tests and measurements compare with, in the versions of this release; they run
  * through chroot.
