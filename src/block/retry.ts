@@ -18,7 +18,7 @@ export interface RetryPolicy {
 
 /** Repeats `attempt` while it fails with an error that passes by itself; `signal` ends a pause. */
 export async function retrying<T>(
-  attempt: () => Promise<T>,
+  attempt: () => Promise<T> | T,
   policy: RetryPolicy,
   signal?: AbortSignal,
 ): Promise<T> {
