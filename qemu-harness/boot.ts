@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { RangeServer } from '../test/fixtures/range-server.ts'
 import { padded } from './archive.ts'
 import { checkArchive } from './check-archive.ts'
-import { type BootFiles, dracutInitramfs } from './initramfs.ts'
+import { type BootFiles, makeInitramfs } from './initramfs.ts'
+import { type InitramfsKind, RECIPES, type System } from './initramfs-kind.ts'
 import { fault } from './judge.ts'
 import { Machine } from './machine.ts'
 import { type Micro, microFiles } from './micro.ts'
@@ -13,17 +14,25 @@ import { observe } from './observation.ts'
 import { HOST, type Hardware, type Start } from './qemu.ts'
 import { type BootResult, measured } from './result.ts'
 import { IMAGE_PATH, type Scenario } from './scenario.ts'
-import type { Suite } from './tree.ts'
+import type { BuilderSuite } from './tree.ts'
 import type { Workshop } from './workshop.ts'
 
 /** One boot, whoever asks for it. */
 export interface Boot extends Omit<
   Scenario,
-  'description' | 'image' | 'tested' | 'memoryMiB' | 'deadlineMs' | 'disksMiB'
+  | 'description'
+  | 'image'
+  | 'tested'
+  | 'suite'
+  | 'initramfs'
+  | 'memoryMiB'
+  | 'deadlineMs'
+  | 'disksMiB'
 > {
   readonly name: string
   /** The Debian that brings kernel and initramfs. */
-  readonly suite: Suite
+  readonly suite: BuilderSuite
+  readonly initramfs: InitramfsKind
   /** A file for the harness's own server, or what lies on another one. */
   readonly image: { readonly file: string } | { readonly url: string }
   readonly manifest: string | undefined
@@ -43,7 +52,11 @@ export interface Boot extends Omit<
 
 const LOGS = join(import.meta.dirname, '../results/boots')
 /** A guest that gives up must end. */
-const ALWAYS = ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff']
+const ALWAYS: Readonly<Record<System, readonly string[]>> = {
+  dracut: ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff'],
+  // It would take panic= for a wish to reboot without a word.
+  'initramfs-tools': ['console=ttyS0'],
+}
 /** A console that is only read needs no colours, and no line that is written over and over. */
 const UNATTENDED = ['TERM=dumb']
 const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
@@ -66,7 +79,7 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
 
 async function filesOf(plan: Boot, workshop: Workshop, directory: string): Promise<BootFiles> {
   if (plan.micro !== undefined) return microFiles(plan.micro, workshop, directory)
-  const files = await dracutInitramfs(workshop.cache, plan.suite, workshop.netcow)
+  const files = await makeInitramfs(workshop.cache, plan.suite, plan.initramfs, workshop.netcow)
   return { ...files, initramfs: await withCheck(plan, files.initramfs, directory) }
 }
 
@@ -83,7 +96,8 @@ async function emptyDisks(sizesMiB: readonly number[], directory: string): Promi
 async function withCheck(plan: Boot, initramfs: string, directory: string): Promise<string> {
   const { interactive, expects } = plan
   const mode = interactive ? 'demo' : expects.kind === 'reboots' ? 'reboot' : 'check'
-  const check = await checkArchive({ mode, manifest: plan.manifest, scripts: plan.scripts })
+  const { system } = RECIPES[plan.initramfs]
+  const check = await checkArchive({ ...plan, mode, system })
   const path = join(directory, 'initramfs')
   await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
   return path
@@ -97,7 +111,8 @@ async function startOf(
 ): Promise<Start> {
   const { port } = server
   const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
-  const words = [...ALWAYS, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
+  const always = ALWAYS[RECIPES[plan.initramfs].system]
+  const words = [...always, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
   if (plan.start !== 'network') return { kind: 'kernel', ...files, words }
   server.put(PATHS.kernel, { file: files.kernel })
   server.put(PATHS.initramfs, { file: files.initramfs })

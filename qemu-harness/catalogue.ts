@@ -50,6 +50,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     return {
       ...common,
       suite,
+      initramfs: 'dracut',
       image: { file: await microImage(cache, suite) },
       manifest: undefined,
       scripts: [],
@@ -65,7 +66,8 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
   return {
     ...scenario,
     ...common,
-    suite: scenario.image.suite,
+    suite: scenario.suite ?? scenario.image.suite,
+    initramfs: scenario.initramfs ?? 'dracut',
     image: { file: path },
     manifest,
     scripts,

@@ -85,7 +85,7 @@ export async function microInitramfs(
   suite: Suite,
   tools: readonly Tool[],
 ): Promise<MicroFiles> {
-  const [tree, builder] = [await microTree(cache, suite), await builderTree(cache, suite)]
+  const [tree, builder] = [await microTree(cache, suite), await builderTree(cache, suite, 'dracut')]
   const name = ['micro', suite, ...tools.toSorted()].join('-')
   const directory = '/usr/lib/x86_64-linux-gnu'
   const files = [

@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { RangeServer } from '../test/fixtures/range-server.ts'
 import type { ImageKind } from './image.ts'
+import type { InitramfsKind } from './initramfs-kind.ts'
 import type { Machine } from './machine.ts'
 import type { Tool } from './micro-initramfs.ts'
-import type { Suite } from './tree.ts'
+import type { BuilderSuite, Suite } from './tree.ts'
 
 /**
  * A boot that is tried: its folder below scenarios/ names it, and exports it as `scenario` from
@@ -16,6 +17,10 @@ export interface Scenario {
   /** One line, without a full stop. */
   readonly description: string
   readonly image: ImageKind
+  /** What the machine starts from, dracut unless said. */
+  readonly initramfs?: InitramfsKind
+  /** The Debian that brings kernel and initramfs, that of the image unless said. */
+  readonly suite?: BuilderSuite
   /** Part of `npm test`; the others are tried by `npm run boots` alone. */
   readonly tested: boolean
   /** What the machine has, 1024 unless said. */

@@ -120,7 +120,10 @@ export const OPTIONS = {
   stdio: { help: 'serve the connected socket on standard input' },
   all: { help: 'every device that netcow attached' },
   json: { help: 'machine-readable output' },
-  stage: { argument: 'check', help: 'only one step: check the words' },
+  stage: {
+    argument: 'check|variables',
+    help: 'only one step: check the words, or also print what a boot script is to know',
+  },
   log: { argument: 'LEVEL', help: 'error, warn, info or debug (default warn)' },
 } as const satisfies Record<string, OptionText>
 
@@ -162,7 +165,7 @@ const Options = z.object({
   stdio: flag,
   all: flag,
   json: flag,
-  stage: z.optional(oneOf(['check'])),
+  stage: z.optional(oneOf(['check', 'variables'])),
   log: z._default(oneOf(['error', 'warn', 'info', 'debug']), 'warn'),
 })
 export type Options = z.infer<typeof Options>

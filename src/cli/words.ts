@@ -10,6 +10,8 @@ export interface BootWords {
   readonly image: string | undefined
   /** No other word says where the root is, so netcow finds it in the image. */
   readonly findsRoot: boolean
+  /** The root is to be mounted read-only; without a word for it, the overlay takes the writes. */
+  readonly readOnly: boolean
   readonly options: OptionTexts
 }
 
@@ -41,12 +43,15 @@ const DEBUG = 'debug'
 export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
+  let readOnly = false
   const texts: Partial<Record<OptionName, string | string[]>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
       if (named !== undefined) image = named
       if (name === 'root') findsRoot = named !== undefined
+    } else if (name === 'ro' || name === 'rw') {
+      readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {
       image = value ?? ''
     } else {
@@ -64,7 +69,12 @@ export function parseBootWords(commandLine: string): BootWords {
     }
   }
   parseOptions(texts, (option) => `rd.netcow.${option}=`)
-  return { image: image === undefined ? undefined : checkedUrl(image), findsRoot, options: texts }
+  return {
+    image: image === undefined ? undefined : checkedUrl(image),
+    findsRoot,
+    readOnly: readOnly || texts.overlay === 'none',
+    options: texts,
+  }
 }
 
 /** `netcow:URL`, as it stands in `root=`, in `netroot=` and in a DHCP root-path. */
