@@ -42,6 +42,13 @@ function nonEmpty(text: string): string | undefined {
   return text === '' ? undefined : text
 }
 
+/** The longest string of the NBD protocol. */
+const MOST_TEXT_BYTES = 4096
+
+function shortText(text: string): string | undefined {
+  return Buffer.byteLength(text) > MOST_TEXT_BYTES ? undefined : text
+}
+
 export type OverlayOption =
   | { readonly kind: 'none' }
   | { readonly kind: 'memory'; readonly limitBytes?: number }
@@ -118,6 +125,11 @@ export const OPTIONS = {
   socket: { argument: 'PATH', help: 'serve on a Unix socket' },
   listen: { argument: 'HOST:PORT', help: 'serve on TCP' },
   stdio: { help: 'serve the connected socket on standard input' },
+  name: { argument: 'NAME', help: 'the name of the export (default: the empty one)' },
+  description: { argument: 'TEXT', help: 'what clients are told of the export' },
+  'tls-cert': { argument: 'FILE', help: 'PEM certificate; clients then have to use TLS' },
+  'tls-key': { argument: 'FILE', help: 'PEM key of the certificate' },
+  'tls-ca': { argument: 'FILE', help: 'clients have to show a certificate of this authority' },
   all: { help: 'every device that netcow attached' },
   json: { help: 'machine-readable output' },
   stage: {
@@ -163,6 +175,11 @@ const Options = z.object({
   socket: z.optional(path),
   listen: z.optional(parsed('HOST:PORT', parseAddress)),
   stdio: flag,
+  name: z._default(parsed('at most 4096 bytes', shortText), ''),
+  description: z._default(parsed('at most 4096 bytes', shortText), ''),
+  'tls-cert': z.optional(path),
+  'tls-key': z.optional(path),
+  'tls-ca': z.optional(path),
   all: flag,
   json: flag,
   stage: z.optional(oneOf(['check', 'variables'])),

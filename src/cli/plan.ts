@@ -114,7 +114,7 @@ function headersOf(text: string, path: string): (readonly [string, string])[] {
   })
 }
 
-async function textOf(option: string, path: string): Promise<string> {
+export async function textOf(option: string, path: string): Promise<string> {
   return (await fileOf(option, path)).toString('utf8')
 }
 
