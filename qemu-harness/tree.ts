@@ -129,7 +129,8 @@ export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
   return tree(cache, {
     name: 'oracle',
     suite,
-    packages: ['qemu-utils', 'libnbd-bin', 'nbdkit', 'fio'],
+    // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
+    packages: ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
     before: [],
     after: [],
   })
