@@ -14,6 +14,7 @@ import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { HttpSource } from './http/source.ts'
 import { printable } from './image-name.ts'
+import { readCached } from './kernel/ffi.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 
 /**
@@ -183,7 +184,7 @@ async function fetched(plan: SourcePlan, patience: Patience): Promise<BlockSourc
     case 'memory':
       return new MemoryDevice(name.sizeBytes)
     case 'file':
-      return FileSource.open(name.path)
+      return FileSource.open(name.path, readCached)
     case 'url': {
       const { source, head } = await retrying(() => HttpSource.open(name.url, plan.http), patience)
       const cache = new BlockCache(new RetrySource(source, patience), {
