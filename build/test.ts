@@ -26,7 +26,6 @@ function shellScripts(): string[] {
   const patterns = [
     'dracut/**/*.sh',
     'initramfs-hooks/*/hooks/*',
-    'initramfs-hooks/*/scripts/netcow',
     'initramfs-hooks/*/scripts/*/*',
     'build/*.sh',
     'qemu-harness/**/*.sh',

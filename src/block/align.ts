@@ -1,4 +1,4 @@
-import { type BlockDevice, type Completion, type Extent, assertRange } from './source.ts'
+import { type BlockDevice, type Extent, assertRange } from './source.ts'
 
 /**
  * Serves changes at any byte offset over a device that wants whole sectors. A change that cuts a
@@ -10,8 +10,7 @@ export class Align implements BlockDevice {
   readonly #base: BlockDevice
   readonly #sector: number
   #sharing = new Set<Promise<unknown>>()
-  /** The last of the changes that cut a sector, while there are any. */
-  #alone: Promise<unknown> | undefined
+  #alone: Promise<unknown> = Promise.resolve()
 
   constructor(base: BlockDevice, sectorBytes: number) {
     this.size = base.size
@@ -19,13 +18,9 @@ export class Align implements BlockDevice {
     this.#sector = sectorBytes
   }
 
-  read(target: Uint8Array, offset: number): Completion {
+  async read(target: Uint8Array, offset: number): Promise<void> {
     assertRange(this.size, offset, target.length)
     if (this.#aligned(offset, target.length)) return this.#base.read(target, offset)
-    return this.#readAround(target, offset)
-  }
-
-  async #readAround(target: Uint8Array, offset: number): Promise<void> {
     const { start, end } = this.#around(offset, target.length)
     const whole = new Uint8Array(end - start)
     await this.#base.read(whole, start)
@@ -39,17 +34,17 @@ export class Align implements BlockDevice {
     return { ...extent, length: Math.min(start + extent.length - offset, length) }
   }
 
-  write(data: Uint8Array, offset: number): Completion {
+  write(data: Uint8Array, offset: number): Promise<void> {
     assertRange(this.size, offset, data.length)
     if (this.#aligned(offset, data.length)) return this.#share(() => this.#base.write(data, offset))
     return this.#takeAlone(() => this.#splice(data, offset))
   }
 
-  async zero(offset: number, length: number): Promise<void> {
+  zero(offset: number, length: number): Promise<void> {
     assertRange(this.size, offset, length)
     if (this.#aligned(offset, length)) return this.#share(() => this.#base.zero(offset, length))
     const { start, end } = this.#within(offset, length)
-    await this.#takeAlone(async () => {
+    return this.#takeAlone(async () => {
       if (start >= end) return this.#splice(new Uint8Array(length), offset)
       await this.#base.zero(start, end - start)
       if (start > offset) await this.#splice(new Uint8Array(start - offset), offset)
@@ -97,26 +92,24 @@ export class Align implements BlockDevice {
     await this.#base.write(whole, start)
   }
 
-  #share(change: () => Completion): Completion {
-    if (this.#alone !== undefined) return this.#alone.then(() => this.#share(change))
+  async #share(change: () => Promise<void>): Promise<void> {
+    await this.#alone
     const changing = change()
-    if (changing === undefined) return undefined
-    const shared = changing.finally(() => this.#sharing.delete(shared))
-    this.#sharing.add(shared)
-    return shared
+    this.#sharing.add(changing)
+    try {
+      await changing
+    } finally {
+      this.#sharing.delete(changing)
+    }
   }
 
   async #takeAlone(change: () => Promise<void>): Promise<void> {
     const before = this.#alone
-    const turn = (async () => {
-      await before
+    const turn = before.then(async () => {
       await Promise.allSettled(this.#sharing)
       await change()
-    })()
-    const over = turn.catch(() => {})
-    this.#alone = over
-    await turn.finally(() => {
-      if (this.#alone === over) this.#alone = undefined
     })
+    this.#alone = turn.catch(() => {})
+    await turn
   }
 }

@@ -10,8 +10,6 @@ export interface BootWords {
   readonly image: string | undefined
   /** No other word says where the root is, so netcow finds it in the image. */
   readonly findsRoot: boolean
-  /** The root is to be mounted read-only; without a word for it, the overlay takes the writes. */
-  readonly readOnly: boolean
   readonly options: OptionTexts
 }
 
@@ -27,10 +25,14 @@ const WORDS: readonly OptionName[] = [
   'overlay',
   'cache',
   'timeout',
+  'mirror',
   'connections',
   'identity',
   'header-file',
   'ca',
+  'client-cert',
+  'client-key',
+  'proxy',
   'sector-size',
 ]
 /** Shows what happens, with stack traces. */
@@ -43,17 +45,19 @@ const DEBUG = 'debug'
 export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
-  let readOnly = false
-  const texts: Partial<Record<OptionName, string | string[]>> = {}
+  const texts: Partial<Record<OptionName, string | string[] | boolean>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
       if (named !== undefined) image = named
       if (name === 'root') findsRoot = named !== undefined
-    } else if (name === 'ro' || name === 'rw') {
-      readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {
       image = value ?? ''
+    } else if (name === 'proxy') {
+      // Both words are dracut's, too.
+      texts.proxy = value ?? ''
+    } else if (name === 'rd.noverifyssl') {
+      texts.insecure = value !== '0'
     } else {
       const option = optionOf(name)
       if (option === DEBUG) texts.log = value === '0' ? 'warn' : 'debug'
@@ -69,12 +73,7 @@ export function parseBootWords(commandLine: string): BootWords {
     }
   }
   parseOptions(texts, (option) => `rd.netcow.${option}=`)
-  return {
-    image: image === undefined ? undefined : checkedUrl(image),
-    findsRoot,
-    readOnly: readOnly || texts.overlay === 'none',
-    options: texts,
-  }
+  return { image: image === undefined ? undefined : checkedUrl(image), findsRoot, options: texts }
 }
 
 /** `netcow:URL`, as it stands in `root=`, in `netroot=` and in a DHCP root-path. */
@@ -105,8 +104,9 @@ function optionOf(name: string): OptionName | typeof DEBUG | undefined {
 
 /** The same options as words of `netcow attach`. */
 export function argvOf(options: OptionTexts): string[] {
-  return WORDS.concat('log').flatMap((name) => {
+  return WORDS.concat('log', 'insecure').flatMap((name) => {
     const text = options[name] ?? []
+    if (typeof text === 'boolean') return text ? [`--${name}`] : []
     const texts = Array.isArray(text) ? text : [text]
     return texts.map((value) => `--${name}=${value}`)
   })
