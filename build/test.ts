@@ -26,6 +26,7 @@ function shellScripts(): string[] {
   const patterns = [
     'dracut/**/*.sh',
     'initramfs-hooks/*/hooks/*',
+    'initramfs-hooks/*/scripts/netcow',
     'initramfs-hooks/*/scripts/*/*',
     'build/*.sh',
     'qemu-harness/**/*.sh',

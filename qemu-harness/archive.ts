@@ -2,11 +2,14 @@
 export interface ArchiveFile {
   readonly path: string
   readonly content: Uint8Array
+  /** Permissions; 0644 unless said. */
+  readonly mode?: number
 }
 
 const MAGIC = '070701'
 const DIRECTORY = 0o040755
-const FILE = 0o100644
+const FILE = 0o100000
+const PERMISSIONS = 0o644
 /** Headers and contents start at multiples of this, counted from the start of the archive. */
 const ALIGNMENT = 4
 
@@ -19,7 +22,7 @@ const ALIGNMENT = 4
 export function archive(directories: readonly string[], files: readonly ArchiveFile[]): Buffer {
   const entries = [
     ...directories.map((path) => entry(path, DIRECTORY, new Uint8Array())),
-    ...files.map(({ path, content }) => entry(path, FILE, content)),
+    ...files.map(({ path, content, mode = PERMISSIONS }) => entry(path, FILE | mode, content)),
     entry('TRAILER!!!', 0, new Uint8Array()),
   ]
   return Buffer.concat(entries)

@@ -1,28 +1,38 @@
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { RangeServer } from '../test/fixtures/range-server.ts'
 import { padded } from './archive.ts'
 import { checkArchive } from './check-archive.ts'
-import { type BootFiles, dracutInitramfs } from './initramfs.ts'
+import { type BootFiles, makeInitramfs } from './initramfs.ts'
+import { type InitramfsKind, RECIPES, type System } from './initramfs-kind.ts'
 import { fault } from './judge.ts'
 import { Machine } from './machine.ts'
+import { type Micro, microFiles } from './micro.ts'
 import { networkStart } from './netboot.ts'
 import { observe } from './observation.ts'
-import { HOST, type Start } from './qemu.ts'
+import { HOST, type Hardware, type Start } from './qemu.ts'
 import { type BootResult, measured } from './result.ts'
 import { IMAGE_PATH, type Scenario } from './scenario.ts'
-import type { Suite } from './tree.ts'
+import type { BuilderSuite } from './tree.ts'
 import type { Workshop } from './workshop.ts'
 
 /** One boot, whoever asks for it. */
 export interface Boot extends Omit<
   Scenario,
-  'description' | 'image' | 'tested' | 'memoryMiB' | 'deadlineMs'
+  | 'description'
+  | 'image'
+  | 'tested'
+  | 'suite'
+  | 'initramfs'
+  | 'memoryMiB'
+  | 'deadlineMs'
+  | 'disksMiB'
 > {
   readonly name: string
   /** The Debian that brings kernel and initramfs. */
-  readonly suite: Suite
+  readonly suite: BuilderSuite
+  readonly initramfs: InitramfsKind
   /** A file for the harness's own server, or what lies on another one. */
   readonly image: { readonly file: string } | { readonly url: string }
   readonly manifest: string | undefined
@@ -31,39 +41,63 @@ export interface Boot extends Omit<
   readonly tolerates: readonly string[]
   /** The user sits at the console, and the guest stays up after its check. */
   readonly interactive: boolean
+  /** Set if the guest is a script on busybox, and not a system of its own. */
+  readonly micro?: Micro
   readonly memoryMiB: number
+  /** Empty local disks. */
+  readonly disksMiB: readonly number[]
   /** Undefined if the user decides when it ends. */
   readonly deadlineMs: number | undefined
 }
 
 const LOGS = join(import.meta.dirname, '../results/boots')
 /** A guest that gives up must end. */
-const ALWAYS = ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff']
+const ALWAYS: Readonly<Record<System, readonly string[]>> = {
+  dracut: ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff'],
+  // It would take panic= for a wish to reboot without a word.
+  'initramfs-tools': ['console=ttyS0'],
+}
 /** A console that is only read needs no colours, and no line that is written over and over. */
 const UNATTENDED = ['TERM=dumb']
 const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
 
 /** Boots once and judges what came of it. */
 export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> {
-  const files = await dracutInitramfs(workshop.cache, plan.suite, workshop.netcow)
   const directory = await mkdtemp(join(tmpdir(), 'netcow-boot-'))
   try {
-    const initramfs = await withCheck(plan, files.initramfs, directory)
+    const files = await filesOf(plan, workshop, directory)
+    const disks = await emptyDisks(plan.disksMiB, directory)
     await using server = await RangeServer.open()
     if ('file' in plan.image) server.put(IMAGE_PATH, plan.image)
     await plan.serve?.(server)
-    const start = await startOf(plan, { ...files, initramfs }, server, directory)
-    return await watch(plan, start, server, workshop)
+    const start = await startOf(plan, files, server, directory)
+    return await watch(plan, { start, disks }, server, workshop)
   } finally {
     await rm(directory, { recursive: true })
   }
+}
+
+async function filesOf(plan: Boot, workshop: Workshop, directory: string): Promise<BootFiles> {
+  if (plan.micro !== undefined) return microFiles(plan.micro, workshop, directory)
+  const files = await makeInitramfs(workshop.cache, plan.suite, plan.initramfs, workshop.netcow)
+  return { ...files, initramfs: await withCheck(plan, files.initramfs, directory) }
+}
+
+async function emptyDisks(sizesMiB: readonly number[], directory: string): Promise<string[]> {
+  const disks = sizesMiB.map((_, index) => join(directory, `disk${index}`))
+  for (const [index, disk] of disks.entries()) {
+    await writeFile(disk, '')
+    await truncate(disk, sizesMiB[index]! * 2 ** 20)
+  }
+  return disks
 }
 
 /** The initramfs with the guest's own check behind it. */
 async function withCheck(plan: Boot, initramfs: string, directory: string): Promise<string> {
   const { interactive, expects } = plan
   const mode = interactive ? 'demo' : expects.kind === 'reboots' ? 'reboot' : 'check'
-  const check = await checkArchive({ mode, manifest: plan.manifest, scripts: plan.scripts })
+  const { system } = RECIPES[plan.initramfs]
+  const check = await checkArchive({ ...plan, mode, system })
   const path = join(directory, 'initramfs')
   await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
   return path
@@ -77,7 +111,8 @@ async function startOf(
 ): Promise<Start> {
   const { port } = server
   const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
-  const words = [...ALWAYS, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
+  const always = ALWAYS[RECIPES[plan.initramfs].system]
+  const words = [...always, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
   if (plan.start !== 'network') return { kind: 'kernel', ...files, words }
   server.put(PATHS.kernel, { file: files.kernel })
   server.put(PATHS.initramfs, { file: files.initramfs })
@@ -86,7 +121,7 @@ async function startOf(
 
 async function watch(
   plan: Boot,
-  start: Start,
+  parts: Pick<Hardware, 'start' | 'disks'>,
   server: RangeServer,
   { accelerator }: Workshop,
 ): Promise<BootResult> {
@@ -95,7 +130,7 @@ async function watch(
   const startedMs = performance.now()
   const times = plan.expects.kind === 'reboots' ? plan.expects.times : 1
   await using machine = await Machine.start(
-    { accelerator, start, memoryMiB: plan.memoryMiB, restarts: times > 1 },
+    { accelerator, ...parts, memoryMiB: plan.memoryMiB, restarts: times > 1 },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
   if (times > 1) machine.restartOnly(times - 1)

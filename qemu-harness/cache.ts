@@ -49,6 +49,12 @@ export class Cache {
     return path
   }
 
+  /** Does `work` while no other process does work on the same `name`. */
+  async alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    await using _lock = await lock(`${this.directory}/alone/${name}`)
+    return await work()
+  }
+
   async #evict(name: string): Promise<void> {
     const entries: { path: string; usedMs: number }[] = []
     for (const file of await readdir(this.directory)) {

@@ -1,6 +1,8 @@
+import { basename } from 'node:path'
 import { UsageError } from '../src/errors.ts'
 import type { Boot } from './boot.ts'
 import { debianImage } from './image.ts'
+import { microImage } from './micro.ts'
 import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -33,17 +35,41 @@ export async function testedScenarios(): Promise<readonly string[]> {
 /** The scenario `name` as a boot, with its image made. */
 export async function scenarioBoot(name: string, { cache }: Workshop): Promise<Boot> {
   const { scenario, scripts } = await loadScenario(name)
-  const { path, manifest } = await debianImage(cache, scenario.image)
-  return {
-    ...scenario,
+  const common = {
     name,
-    suite: scenario.image.suite,
-    image: { file: path },
-    manifest,
-    scripts,
     tolerates: [],
     interactive: false,
     memoryMiB: scenario.memoryMiB ?? MEMORY_MIB,
+    disksMiB: scenario.disksMiB ?? [],
     deadlineMs: scenario.deadlineMs ?? DEADLINE_MS,
+  }
+  if ('kind' in scenario) {
+    const { suite, tools = [], serve, meanwhile, complaints } = scenario
+    const script = scripts.find((path) => basename(path) === 'init.sh')
+    if (script === undefined) throw new UsageError(`the scenario ${name} has no init.sh`)
+    return {
+      ...common,
+      suite,
+      initramfs: 'dracut',
+      image: { file: await microImage(cache, suite) },
+      manifest: undefined,
+      scripts: [],
+      micro: { suite, tools, script },
+      words: (url) => [`url=${url}`],
+      ...(serve && { serve }),
+      ...(meanwhile && { meanwhile }),
+      ...(complaints && { complaints }),
+      expects: { kind: 'boots' },
+    }
+  }
+  const { path, manifest } = await debianImage(cache, scenario.image)
+  return {
+    ...scenario,
+    ...common,
+    suite: scenario.suite ?? scenario.image.suite,
+    initramfs: scenario.initramfs ?? 'dracut',
+    image: { file: path },
+    manifest,
+    scripts,
   }
 }

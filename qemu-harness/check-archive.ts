@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { type ArchiveFile, archive } from './archive.ts'
+import type { System } from './initramfs-kind.ts'
 
 export interface Check {
+  readonly system: System
   /** What comes after the check: the guest powers off, goes on, or restarts. */
   readonly mode: 'check' | 'demo' | 'reboot'
   /** Checksums as sha256sum prints them, or undefined if the files of the image are unknown. */
@@ -12,21 +14,33 @@ export interface Check {
 }
 
 const GUEST = join(import.meta.dirname, 'guest')
-/** Where dracut keeps its hooks, or, in newer versions, a link to there. */
-const HOOKS = 'usr/lib/dracut/hooks'
 const HARNESS = 'usr/lib/netcow-harness'
+/** Where the guest's part is called from: just before the initramfs leaves, and when it gives up. */
+const HOOKS: Readonly<Record<System, readonly (readonly [path: string, file: string])[]>> = {
+  // Where dracut keeps its hooks, or, in newer versions, a link to there.
+  dracut: [
+    ['usr/lib/dracut/hooks/pre-pivot/90-netcow-harness.sh', 'plant.sh'],
+    ['usr/lib/dracut/hooks/shutdown-emergency/90-netcow-harness.sh', 'emergency.sh'],
+  ],
+  'initramfs-tools': [
+    [`${HARNESS}/plant.sh`, 'plant.sh'],
+    [`${HARNESS}/emergency.sh`, 'emergency.sh'],
+    ['conf/conf.d/netcow-harness', 'initramfs-tools.sh'],
+  ],
+}
 
 /** What an initramfs needs beside itself for any systemd in any image to check itself. */
-export async function checkArchive({ mode, manifest, scripts }: Check): Promise<Buffer> {
+export async function checkArchive(check: Check): Promise<Buffer> {
+  const { system, mode, manifest, scripts } = check
   const from = async (path: string, file: string): Promise<ArchiveFile> => ({
     path,
     content: await readFile(file),
   })
   const files = [
     from(`${HARNESS}/check.sh`, join(GUEST, 'check.sh')),
+    from(`${HARNESS}/report.sh`, join(GUEST, 'report.sh')),
     from(`${HARNESS}/netcow-check.service`, join(GUEST, 'netcow-check.service')),
-    from(`${HOOKS}/pre-pivot/90-netcow-harness.sh`, join(GUEST, 'plant.sh')),
-    from(`${HOOKS}/shutdown-emergency/90-netcow-harness.sh`, join(GUEST, 'emergency.sh')),
+    ...HOOKS[system].map(([path, file]) => from(path, join(GUEST, file))),
   ]
   if (manifest !== undefined) files.push(from(`${HARNESS}/manifest`, manifest))
   for (const script of scripts) {

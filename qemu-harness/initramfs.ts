@@ -4,8 +4,9 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import type { Cache } from './cache.ts'
 import { runAsRoot } from './command.ts'
+import { type InitramfsKind, RECIPES } from './initramfs-kind.ts'
 import { step } from './progress.ts'
-import { type Suite, builderTree } from './tree.ts'
+import { type BuilderSuite, builderTree } from './tree.ts'
 
 /** What a machine starts from. */
 export interface BootFiles {
@@ -17,60 +18,55 @@ export interface BootFiles {
 export interface Netcow {
   /** The executable, dist/netcow. */
   readonly executable: string
-  /** The dracut module, dracut/90netcow. */
-  readonly dracutModule: string
+  /** The repository, with dracut/ and initramfs-hooks/ in it. */
+  readonly sources: string
 }
 
 /**
- * Generic, as a pool of different machines needs it. Level 3 is quick to make and, unlike the
- * higher levels, costs nothing when a boot loader fetches a few more megabytes from this machine.
- */
-const DRACUT = [
-  ['dracut', '--force', '--no-hostonly', '--no-hostonly-cmdline', '--reproducible'],
-  ['--no-early-microcode', '--compress', 'zstd -3 -T0', '--add', 'netcow'],
-].flat()
-
-/**
  * Runs in a mount namespace of its own, so that nothing it mounts outlives it: $1 is the tree, $2
- * the executable, $3 the module, $4 where the results go, and what follows is the dracut command.
+ * the executable, $3 the hooks, $4 where the results go. The two scripts are the recipe's.
  */
-const MAKE = `
+const wrapped = (install: string, make: string) => `
 set -eu
-tree=$1 executable=$2 module=$3 results=$4
-shift 4
+tree=$1 executable=$2 hooks=$3 results=$4
 install -m 755 "$executable" "$tree/usr/bin/netcow"
-rm -rf "$tree/usr/lib/dracut/modules.d/90netcow"
-cp -r "$module" "$tree/usr/lib/dracut/modules.d/90netcow"
+${install}
 mount --rbind /dev "$tree/dev"
 mount -t proc proc "$tree/proc"
 mount -t tmpfs tmpfs "$tree/tmp"
 version=$(ls "$tree/lib/modules")
-chroot "$tree" "$@" --kver "$version" /tmp/initramfs
+${make}
 cp "$tree/boot/vmlinuz-$version" "$results/kernel"
 cp "$tree/tmp/initramfs" "$results/initramfs"
 chmod 644 "$results/kernel" "$results/initramfs"
 `
 
-/** The kernel of `suite` and an initramfs that its dracut makes with netcow in it. */
-export async function dracutInitramfs(
+/** The kernel of `suite` and an initramfs of the given kind, made in it with netcow. */
+export async function makeInitramfs(
   cache: Cache,
-  suite: Suite,
-  { executable, dracutModule }: Netcow,
+  suite: BuilderSuite,
+  kind: InitramfsKind,
+  { executable, sources }: Netcow,
 ): Promise<BootFiles> {
-  const tree = await builderTree(cache, suite)
-  const name = `initramfs-${suite}-dracut`
+  const { builder, hooks, install, make } = RECIPES[kind]
+  const tree = await builderTree(cache, suite, builder)
+  const name = `initramfs-${suite}-${kind}`
+  const script = wrapped(install, make)
   const inputs = {
     tree: basename(tree),
     executable: await digestOf([executable]),
-    dracutModule: await digestOf(await filesIn(dracutModule)),
-    recipe: [DRACUT, MAKE],
+    hooks: await digestOf(await filesIn(join(sources, hooks))),
+    script,
   }
   const entry = await cache.entry(name, inputs, (results) =>
-    step(`Initramfs ${name}`, async () => {
-      await mkdir(results)
-      const unshare = ['unshare', '--mount', '--pid', '--fork', 'sh', '-c', MAKE, 'sh']
-      await runAsRoot([...unshare, tree, executable, dracutModule, results, ...DRACUT])
-    }),
+    // Two kinds that are made in one tree must not meet there.
+    cache.alone(basename(tree), () =>
+      step(`Initramfs ${name}`, async () => {
+        await mkdir(results)
+        const unshare = ['unshare', '--mount', '--pid', '--fork', 'sh', '-c', script, 'sh']
+        await runAsRoot([...unshare, tree, executable, join(sources, hooks), results])
+      }),
+    ),
   )
   return { kernel: join(entry, 'kernel'), initramfs: join(entry, 'initramfs') }
 }
@@ -81,7 +77,7 @@ async function filesIn(directory: string): Promise<string[]> {
   return files.map((file) => join(file.parentPath, file.name)).sort()
 }
 
-async function digestOf(files: readonly string[]): Promise<string> {
+export async function digestOf(files: readonly string[]): Promise<string> {
   const hash = createHash('sha256')
   for (const file of files) {
     hash.update(`${basename(file)}\0`)

@@ -21,6 +21,7 @@ export async function ownImageBoot(
   return {
     name: 'image',
     suite,
+    initramfs: 'dracut',
     image: /^https?:/.test(image) ? { url: seenFromGuest(image) } : { file: await found(image) },
     words: (url) => {
       const named = words.some((word) => /^(rd\.)?netcow=|^(net)?root=netcow:/.test(word))
@@ -34,6 +35,7 @@ export async function ownImageBoot(
     tolerates: TOLERATED,
     interactive: false,
     memoryMiB: MEMORY_MIB,
+    disksMiB: [],
     deadlineMs: DEADLINE_MS,
   }
 }

@@ -10,13 +10,15 @@ export type Start =
     }
   | { readonly kind: 'network'; readonly tftp: string; readonly bootFile: string }
 
-/** A virtual machine without a disk. */
+/** A virtual machine. */
 export interface Hardware {
   readonly accelerator: Accelerator
   readonly start: Start
   readonly memoryMiB: number
   /** A guest that restarts does so; else it ends then. */
   readonly restarts: boolean
+  /** Files that it has as disks, in their order: /dev/vda, /dev/vdb, ... */
+  readonly disks: readonly string[]
 }
 
 /** Where a guest reaches the servers on this machine's loopback. */
@@ -33,7 +35,7 @@ export const VERDICT_DESCRIPTOR = 4
 
 /** QEMU's command line; a console that is `interactive` has QEMU's own keys, as Ctrl-A X. */
 export function qemuArguments(
-  { accelerator, start, memoryMiB, restarts }: Hardware,
+  { accelerator, start, memoryMiB, disks, restarts }: Hardware,
   interactive: boolean,
 ): string[] {
   const console = interactive ? 'stdio,mux=on' : 'stdio'
@@ -47,6 +49,7 @@ export function qemuArguments(
     ['-chardev', `socket,id=verdict,fd=${VERDICT_DESCRIPTOR}`, '-serial', 'chardev:verdict'],
     ['-chardev', `socket,id=control,fd=${CONTROL_DESCRIPTOR}`],
     ['-mon', 'chardev=control,mode=control'],
+    disks.flatMap((file) => ['-drive', `file=${file},format=raw,if=virtio,cache=unsafe`]),
     startArguments(start),
   ].flat()
 }

@@ -3,7 +3,10 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { RangeServer } from '../test/fixtures/range-server.ts'
 import type { ImageKind } from './image.ts'
+import type { InitramfsKind } from './initramfs-kind.ts'
 import type { Machine } from './machine.ts'
+import type { Tool } from './micro-initramfs.ts'
+import type { BuilderSuite, Suite } from './tree.ts'
 
 /**
  * A boot that is tried: its folder below scenarios/ names it, and exports it as `scenario` from
@@ -14,10 +17,16 @@ export interface Scenario {
   /** One line, without a full stop. */
   readonly description: string
   readonly image: ImageKind
+  /** What the machine starts from, dracut unless said. */
+  readonly initramfs?: InitramfsKind
+  /** The Debian that brings kernel and initramfs, that of the image unless said. */
+  readonly suite?: BuilderSuite
   /** Part of `npm test`; the others are tried by `npm run boots` alone. */
   readonly tested: boolean
   /** What the machine has, 1024 unless said. */
   readonly memoryMiB?: number
+  /** The sizes of empty local disks, /dev/vda and so on; none unless said. */
+  readonly disksMiB?: readonly number[]
   /** When the machine is taken for hung; five minutes unless said. */
   readonly deadlineMs?: number
   /** The part of the kernel command line that is about the root; `url` is the image's address. */
@@ -31,6 +40,28 @@ export interface Scenario {
   /** Lines of the kernel that would be taken for a failure of the root elsewhere. */
   readonly complaints?: readonly RegExp[]
   readonly expects: Expectation
+}
+
+/**
+ * A scenario without a distribution: init.sh in its folder is sourced by guest/micro.sh, with
+ * busybox, the modules of the kernel and the tools at hand, and reports with `check` and `measure`.
+ * $url is the address of an image of one ext4 with busybox in it.
+ */
+export interface MicroScenario extends Pick<
+  Scenario,
+  | 'description'
+  | 'tested'
+  | 'memoryMiB'
+  | 'disksMiB'
+  | 'deadlineMs'
+  | 'serve'
+  | 'meanwhile'
+  | 'complaints'
+> {
+  readonly kind: 'micro'
+  /** The Debian whose kernel and tools they are. */
+  readonly suite: Suite
+  readonly tools?: readonly Tool[]
 }
 
 export type Expectation =
@@ -54,10 +85,10 @@ export async function scenarioNames(): Promise<string[]> {
 /** The scenario of the folder `name`, and its own scripts if it has any. */
 export async function loadScenario(
   name: string,
-): Promise<{ scenario: Scenario; scripts: readonly string[] }> {
+): Promise<{ scenario: Scenario | MicroScenario; scripts: readonly string[] }> {
   const directory = join(DIRECTORY, name)
   const files = await readdir(directory)
-  const module: { scenario: Scenario } = await import(
+  const module: { scenario: Scenario | MicroScenario } = await import(
     pathToFileURL(join(directory, 'scenario.ts')).href
   )
   const scripts = files.filter((file) => file.endsWith('.sh')).map((file) => join(directory, file))

@@ -9,10 +9,14 @@ import { step } from './progress.ts'
 export const SUITES = ['bookworm', 'trixie'] as const
 export type Suite = (typeof SUITES)[number]
 
+/** Those that initramfs images are made with: also the one where everything is newest. */
+export const BUILDER_SUITES = [...SUITES, 'sid'] as const
+export type BuilderSuite = (typeof BUILDER_SUITES)[number]
+
 /** A Debian tree: what is in it, and what is done to it once its packages are installed. */
 interface Recipe {
   readonly name: string
-  readonly suite: Suite
+  readonly suite: BuilderSuite
   readonly packages: readonly string[]
   /** Shell, run as root with the tree as $1: before the packages, and after them. */
   readonly before: readonly string[]
@@ -59,27 +63,61 @@ export function guestTree(cache: Cache, variant: GuestVariant): Promise<string> 
   })
 }
 
-/** A Debian with its kernel and dracut, in which initramfs images are made. */
-export function builderTree(cache: Cache, suite: Suite): Promise<string> {
+/** The trees that initramfs images are made in, each with one system that makes them. */
+export type Builder = 'dracut' | 'dracut-networks' | 'initramfs-tools'
+
+interface BuilderParts {
+  readonly packages: readonly string[]
+  /** What the kernel package would call to make an initramfs of its own, which nobody boots. */
+  readonly maker: string
+}
+
+function builderParts(builder: Builder, suite: BuilderSuite): BuilderParts {
+  const dhclient = suite === 'sid' ? [] : ['isc-dhcp-client']
+  const bookworm = suite === 'bookworm' ? ['isc-dhcp-client', 'busybox'] : []
+  switch (builder) {
+    case 'dracut':
+      return { packages: bookworm, maker: '/usr/bin/dracut' }
+    case 'dracut-networks':
+      return { packages: ['network-manager', ...dhclient], maker: '/usr/bin/dracut' }
+    case 'initramfs-tools':
+      return { packages: ['busybox'], maker: '/usr/sbin/update-initramfs' }
+  }
+}
+
+/** A Debian with its kernel and one system that makes initramfs images. */
+export function builderTree(cache: Cache, suite: BuilderSuite, builder: Builder): Promise<string> {
+  const { packages, maker } = builderParts(builder, suite)
+  const system = builder === 'initramfs-tools' ? ['initramfs-tools'] : ['dracut', 'dracut-network']
   return tree(cache, {
-    name: 'builder',
+    name: builder === 'dracut' ? 'builder' : `builder-${builder}`,
     suite,
     packages: [
-      ['linux-image-amd64', 'dracut', 'dracut-network', 'systemd', 'udev', 'dbus', 'kmod'],
+      ['linux-image-amd64', ...system, 'systemd', 'udev', 'dbus', 'kmod'],
       ['systemd-resolved', 'iproute2', 'procps', 'zstd', 'cpio'],
       // What the executable is linked with, and strip, which dracut uses if it is there.
       ['libatomic1', 'libstdc++6', 'binutils'],
-      suite === 'bookworm' ? ['isc-dhcp-client', 'busybox'] : [],
+      packages,
     ].flat(),
-    // The kernel package would make an initramfs of its own here, which nobody boots.
     before: [
-      'chroot "$1" dpkg-divert --local --rename --add /usr/bin/dracut',
-      'ln -s true "$1/usr/bin/dracut"',
+      `chroot "$1" dpkg-divert --local --rename --add ${maker}`,
+      `ln -s ${builder === 'initramfs-tools' ? '/bin/true' : 'true'} "$1${maker}"`,
     ],
-    after: [
-      'rm "$1/usr/bin/dracut"',
-      'chroot "$1" dpkg-divert --local --rename --remove /usr/bin/dracut',
-    ],
+    after: [`rm "$1${maker}"`, `chroot "$1" dpkg-divert --local --rename --remove ${maker}`],
+  })
+}
+
+/** The tools of the micro guest, which has no distribution around it. */
+export function microTree(cache: Cache, suite: Suite): Promise<string> {
+  return tree(cache, {
+    name: 'micro',
+    suite,
+    packages: [
+      ['busybox-static', 'util-linux', 'e2fsprogs', 'xfsprogs', 'btrfs-progs', 'fio'],
+      ['libatomic1', 'libstdc++6'],
+    ].flat(),
+    before: [],
+    after: [],
   })
 }
 
@@ -91,7 +129,8 @@ export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
   return tree(cache, {
     name: 'oracle',
     suite,
-    packages: ['qemu-utils', 'libnbd-bin', 'nbdkit', 'fio'],
+    // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
+    packages: ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
     before: [],
     after: [],
   })
@@ -115,6 +154,8 @@ async function bootstrap(recipe: Recipe, path: string, archives: string): Promis
     ['--keyring=/usr/share/keyrings/debian-archive-keyring.gpg'],
     [`--include=${recipe.packages.join(',')}`],
     LEFT_OUT.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
+    // A site that keeps unstable as it was one day is as good, and its lists have run out.
+    recipe.suite === 'sid' ? [`--aptopt=Acquire::Check-Valid-Until "false"`] : [],
     ['--skip=essential/unlink', '--setup-hook=mkdir -p "$1/var/cache/apt/archives"'],
     [`--setup-hook=sync-in ${kept} /var/cache/apt/archives`],
     recipe.before.map((script) => `--essential-hook=${script}`),

@@ -20,7 +20,7 @@ export async function openWorkshop(): Promise<Workshop> {
   process.stderr.write(`Virtual machines run with ${EXPLAINED[chosen.name]}\n`)
   return {
     cache: userCache(),
-    netcow: { executable, dracutModule: join(ROOT, 'dracut/90netcow') },
+    netcow: { executable, sources: ROOT },
     accelerator: chosen,
   }
 }

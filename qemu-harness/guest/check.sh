@@ -6,22 +6,8 @@
 set -u
 here=/run/netcow-harness
 exec 3>/dev/ttyS1
-
-seconds_since_boot() { cut -d' ' -f1 /proc/uptime; }
-
-# Free text as the inside of a JSON string.
-plain() { printf %s "$*" | tr -d '\\"' | tr '\n\t' '  ' | tr -cd '[:print:]' | cut -c1-300; }
-
-measure() { printf '{"measure":"%s","value":%s}\n' "$1" "$2" >&3; }
-
-# check NAME COMMAND...: the check is good if the command succeeds; what it prints is the detail.
-check() {
-  name=$1
-  shift
-  ok=false
-  detail=$("$@" 2>&1) && ok=true
-  printf '{"check":"%s","ok":%s,"detail":"%s"}\n' "$name" "$ok" "$(plain "$detail")" >&3
-}
+# shellcheck source=qemu-harness/guest/report.sh
+. "$here/report.sh"
 
 # The root file system lies on a network block device, or on an overlayfs above one.
 root_device() {
@@ -57,26 +43,6 @@ failed_units() {
   systemctl is-system-running --wait >/dev/null
   failed=$(systemctl list-units --state=failed --plain --no-legend | cut -d' ' -f1)
   [ -z "$failed" ] || { echo "$failed" && return 1; }
-}
-
-kernel_log() {
-  ! dmesg | grep -iE 'I/O error|(EXT4|XFS|BTRFS).*(error|corrupt)|blocked for more than'
-}
-
-# The daemon is the oldest process whose first argument begins with @netcow.
-daemon_memory() {
-  for status in /proc/[0-9]*/status; do
-    process=${status%/status}
-    case $(tr '\0' '\n' <"$process/cmdline" 2>/dev/null | head -n 1) in
-      @netcow*) ;;
-      *) continue ;;
-    esac
-    for field in RssAnon RssFile VmHWM; do
-      measure "daemon$field" "$(awk -v field="$field:" '$1 == field { print $2 * 1024 }' "$status")"
-    done
-    echo "${process#/proc/}" && return 0
-  done
-  echo 'no process is called @netcow' && return 1
 }
 
 attached() {

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# A dracut shutdown-emergency hook: says that the boot was given up, and what was mounted then.
-# Sourced, so it only returns.
-if grep -q ' /sysroot ' /proc/mounts; then
+# Says that the initramfs gave up, and whether a root was mounted then, on dracut's /sysroot or on
+# the /root of initramfs-tools. Sourced, so it only returns.
+if grep -qE ' /(sysroot|root) ' /proc/mounts; then
   echo '{"emergency":true,"rootMounted":true}' >/dev/ttyS1
 else
   echo '{"emergency":true,"rootMounted":false}' >/dev/ttyS1

@@ -1,4 +1,4 @@
-import { type BlockDevice, type Extent, assertRange } from './source.ts'
+import { type BlockDevice, type Completion, type Extent, assertRange } from './source.ts'
 
 /**
  * Serves changes at any byte offset over a device that wants whole sectors. A change that cuts a
@@ -10,7 +10,8 @@ export class Align implements BlockDevice {
   readonly #base: BlockDevice
   readonly #sector: number
   #sharing = new Set<Promise<unknown>>()
-  #alone: Promise<unknown> = Promise.resolve()
+  /** The last of the changes that cut a sector, while there are any. */
+  #alone: Promise<unknown> | undefined
 
   constructor(base: BlockDevice, sectorBytes: number) {
     this.size = base.size
@@ -18,9 +19,13 @@ export class Align implements BlockDevice {
     this.#sector = sectorBytes
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     if (this.#aligned(offset, target.length)) return this.#base.read(target, offset)
+    return this.#readAround(target, offset)
+  }
+
+  async #readAround(target: Uint8Array, offset: number): Promise<void> {
     const { start, end } = this.#around(offset, target.length)
     const whole = new Uint8Array(end - start)
     await this.#base.read(whole, start)
@@ -34,17 +39,17 @@ export class Align implements BlockDevice {
     return { ...extent, length: Math.min(start + extent.length - offset, length) }
   }
 
-  write(data: Uint8Array, offset: number): Promise<void> {
+  write(data: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, data.length)
     if (this.#aligned(offset, data.length)) return this.#share(() => this.#base.write(data, offset))
     return this.#takeAlone(() => this.#splice(data, offset))
   }
 
-  zero(offset: number, length: number): Promise<void> {
+  async zero(offset: number, length: number): Promise<void> {
     assertRange(this.size, offset, length)
     if (this.#aligned(offset, length)) return this.#share(() => this.#base.zero(offset, length))
     const { start, end } = this.#within(offset, length)
-    return this.#takeAlone(async () => {
+    await this.#takeAlone(async () => {
       if (start >= end) return this.#splice(new Uint8Array(length), offset)
       await this.#base.zero(start, end - start)
       if (start > offset) await this.#splice(new Uint8Array(start - offset), offset)
@@ -92,24 +97,26 @@ export class Align implements BlockDevice {
     await this.#base.write(whole, start)
   }
 
-  async #share(change: () => Promise<void>): Promise<void> {
-    await this.#alone
+  #share(change: () => Completion): Completion {
+    if (this.#alone !== undefined) return this.#alone.then(() => this.#share(change))
     const changing = change()
-    this.#sharing.add(changing)
-    try {
-      await changing
-    } finally {
-      this.#sharing.delete(changing)
-    }
+    if (changing === undefined) return undefined
+    const shared = changing.finally(() => this.#sharing.delete(shared))
+    this.#sharing.add(shared)
+    return shared
   }
 
   async #takeAlone(change: () => Promise<void>): Promise<void> {
     const before = this.#alone
-    const turn = before.then(async () => {
+    const turn = (async () => {
+      await before
       await Promise.allSettled(this.#sharing)
       await change()
+    })()
+    const over = turn.catch(() => {})
+    this.#alone = over
+    await turn.finally(() => {
+      if (this.#alone === over) this.#alone = undefined
     })
-    this.#alone = turn.catch(() => {})
-    await turn
   }
 }

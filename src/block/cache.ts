@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { ByteCache } from './byte-cache.ts'
-import { type BlockSource, type Extent, assertRange } from './source.ts'
+import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 
 export interface CacheOptions {
   /** How many bytes of blocks are kept. One block is kept always. */
@@ -61,7 +61,7 @@ export class BlockCache implements BlockSource {
     }
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     const { blockBytes } = this.#options
     const first = Math.floor(offset / blockBytes)
@@ -83,7 +83,7 @@ export class BlockCache implements BlockSource {
       const coming = this.#blocks.pending(block) ?? this.#fetch(block, last)
       waits.push(coming.then((bytes) => copy(block, bytes)))
     }
-    if (waits.length > 0) await Promise.all(waits)
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined)
   }
 
   extent(offset: number, length: number): Promise<Extent> {
@@ -104,7 +104,7 @@ export class BlockCache implements BlockSource {
     const buffer = new Uint8Array(Math.min(end * blockBytes, this.size) - start)
     this.#fetches++
     this.#fetchedBytes += buffer.length
-    const whole = this.#base.read(buffer, start)
+    const whole = Promise.resolve(this.#base.read(buffer, start))
     if (end === first + 1)
       return this.#blocks.promise(
         first,

@@ -1,21 +1,33 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { SourceRefused, SourceUnavailable } from '../errors.ts'
-import { type BlockSource, type Extent, assertRange } from './source.ts'
+import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 
-/** A local file or block device, only read. */
+/** Reads what memory holds of a file, at most all of `target`; returns how many bytes that were. */
+export type ReadCached = (fd: number, target: Uint8Array, offset: number) => number
+
+/** More than this is read by another thread, which copies while this one does something else. */
+const MOST_AT_ONCE_BYTES = 256 * 1024
+
+/**
+ * A local file or block device, only read. What the page cache holds is answered at once: the way
+ * to another thread and back costs several times as much as copying a few pages. What it does not
+ * hold is waited for on another thread, never on this one.
+ */
 export class FileSource implements BlockSource {
   readonly size: number
   readonly #path: string
   readonly #handle: FileHandle
+  readonly #readCached: ReadCached
 
-  private constructor(path: string, handle: FileHandle, size: number) {
+  private constructor(path: string, handle: FileHandle, size: number, readCached: ReadCached) {
     this.#path = path
     this.#handle = handle
+    this.#readCached = readCached
     this.size = size
   }
 
   /** Throws `SourceRefused` for what is missing, unreadable, or neither a file nor a disk. */
-  static async open(path: string): Promise<FileSource> {
+  static async open(path: string, readCached: ReadCached = () => 0): Promise<FileSource> {
     const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
       throw new SourceRefused(`cannot open the image: ${reason(error)}`, {
         where: { path },
@@ -23,16 +35,23 @@ export class FileSource implements BlockSource {
       })
     })
     try {
-      return new FileSource(path, handle, await sizeOf(handle, path))
+      return new FileSource(path, handle, await sizeOf(handle, path), readCached)
     } catch (error) {
       await handle.close()
       throw error
     }
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
-    for (let done = 0; done < target.length;) {
+    if (target.length > MOST_AT_ONCE_BYTES) return this.#readLater(target, offset, 0)
+    const held = this.#readCached(this.#handle.fd, target, offset)
+    return held === target.length ? undefined : this.#readLater(target, offset, held)
+  }
+
+  /** Reads what is missing behind the `done` bytes that are there. */
+  async #readLater(target: Uint8Array, offset: number, done: number): Promise<void> {
+    while (done < target.length) {
       const at = offset + done
       const { bytesRead } = await this.#handle
         .read(target, done, target.length - done, at)

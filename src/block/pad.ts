@@ -1,4 +1,4 @@
-import { type BlockSource, type Extent, assertRange } from './source.ts'
+import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 
 /** Rounds the size up to whole sectors, as the kernel needs it; what is added reads as zeroes. */
 export class Pad implements BlockSource {
@@ -10,11 +10,12 @@ export class Pad implements BlockSource {
     this.size = Math.ceil(base.size / sectorBytes) * sectorBytes
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     const held = Math.max(0, Math.min(target.length, this.#base.size - offset))
+    if (held === target.length) return this.#base.read(target, offset)
     target.fill(0, held)
-    if (held > 0) await this.#base.read(target.subarray(0, held), offset)
+    return held > 0 ? this.#base.read(target.subarray(0, held), offset) : undefined
   }
   async extent(offset: number, length: number): Promise<Extent> {
     assertRange(this.size, offset, length)

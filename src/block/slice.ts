@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type BlockSource, type Extent, assertRange } from './source.ts'
+import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 
 /** A window of another source, such as an image inside a larger file. */
 export class Slice implements BlockSource {
@@ -14,7 +14,7 @@ export class Slice implements BlockSource {
     this.size = size
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     return this.#base.read(target, this.#start + offset)
   }

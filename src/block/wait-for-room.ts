@@ -1,6 +1,6 @@
 import { StoreFull } from '../errors.ts'
 import type { Quota } from './quota.ts'
-import type { BlockDevice, Extent } from './source.ts'
+import type { BlockDevice, Completion, Extent } from './source.ts'
 
 /**
  * A write that finds the overlay full waits until a discard makes room, and is tried again.
@@ -20,16 +20,16 @@ export class WaitForRoom implements BlockDevice {
     this.#report = report
   }
 
-  read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
     return this.#next.read(target, offset)
   }
   extent(offset: number, length: number): Promise<Extent> {
     return this.#next.extent(offset, length)
   }
-  write(data: Uint8Array, offset: number): Promise<void> {
+  write(data: Uint8Array, offset: number): Completion {
     return this.#patiently(() => this.#next.write(data, offset))
   }
-  zero(offset: number, length: number): Promise<void> {
+  async zero(offset: number, length: number): Promise<void> {
     return this.#patiently(() => this.#next.zero(offset, length))
   }
   discard(offset: number, length: number): Promise<void> {
@@ -42,11 +42,18 @@ export class WaitForRoom implements BlockDevice {
     return this.#next[Symbol.asyncDispose]()
   }
 
-  async #patiently(attempt: () => Promise<void>): Promise<void> {
+  #patiently(attempt: () => Completion): Completion {
+    const { gifts } = this.#quota
+    const done = attempt()
+    return done && this.#waitOut(done, gifts, attempt)
+  }
+
+  /** `gifts` are those that were made before the attempt that is under way. */
+  async #waitOut(first: Completion, gifts: number, attempt: () => Completion): Promise<void> {
+    let under = first
     for (let tries = 0; ; tries++) {
-      const gifts = this.#quota.gifts
       try {
-        await attempt()
+        await under
         return
       } catch (error) {
         if (!(error instanceof StoreFull)) throw error
@@ -54,6 +61,8 @@ export class WaitForRoom implements BlockDevice {
       }
       // Room made between the failure and this line must not be slept through.
       if (this.#quota.gifts === gifts) await this.#quota.room()
+      gifts = this.#quota.gifts
+      under = attempt()
     }
   }
 }

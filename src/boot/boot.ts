@@ -9,7 +9,9 @@ import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
+import { provideNameServers } from './name-servers.ts'
 import { installRule, linkRoot, rootIsLinked } from './root-link.ts'
+import { shellVariables } from './shell-variables.ts'
 
 /**
  * What happens in the initramfs, in order: read the kernel command line, start the daemon that
@@ -48,16 +50,18 @@ function consoleOf({ terminal }: Call): (line: string) => void {
 }
 
 async function takeStages(
-  { operands: [netroot], options }: Call,
+  { operands: [netroot], options, terminal }: Call,
   say: (line: string) => void,
 ): Promise<number> {
   const words = parseBootWords(readFileSync('/proc/cmdline', 'utf8'))
-  if (options.stage === 'check') {
+  if (options.stage !== undefined) {
     installRule()
+    if (options.stage === 'variables') await terminal.out(`${shellVariables(words)}\n`)
     return 0
   }
   const [index] = attachedDevices()
   if (index === undefined) {
+    provideNameServers()
     const outcome = await attach(imageOf(words, netroot), words)
     if (outcome.kind === 'failed') {
       say(outcome.line)

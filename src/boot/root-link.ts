@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
  * in /run, which it still finds after switch_root; without udev the link stays as we make it.
  */
 
+/** The name of the root device, whatever it is. */
+export const ROOT_LINK = '/dev/netcow/root'
 const RULE_FILE = '/run/udev/rules.d/61-netcow.rules'
 const ROLES = '/run/netcow/udev'
 const RULE = `SUBSYSTEM=="block", KERNEL=="nbd*", IMPORT{file}="${ROLES}/$kernel"
@@ -16,12 +18,12 @@ export function linkRoot(name: string): void {
   mkdirSync(ROLES, { recursive: true })
   writeFileSync(`${ROLES}/${name}`, 'NETCOW_ROLE=root\n')
   mkdirSync('/dev/netcow', { recursive: true })
-  rmSync('/dev/netcow/root', { force: true })
-  symlinkSync(`../${name}`, '/dev/netcow/root')
+  rmSync(ROOT_LINK, { force: true })
+  symlinkSync(`../${name}`, ROOT_LINK)
 }
 
 export function rootIsLinked(): boolean {
-  return existsSync('/dev/netcow/root')
+  return existsSync(ROOT_LINK)
 }
 
 /** Before udev starts: it looks for new rules only every few seconds. */

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { closeDescriptor, socketPair } from '../kernel/ffi.ts'
 import { connect, disconnect, resize } from '../kernel/nbd-device.ts'
 import { receiversRun } from '../kernel/nbd-receivers.ts'
-import { type Export, transmissionFlags } from '../nbd/export.ts'
+import { type Export, plainSession, transmissionFlags } from '../nbd/export.ts'
 import { transmit } from '../nbd/transmission.ts'
 
 /** Serves an export to the kernel, as a block device. */
@@ -63,7 +63,7 @@ function connectSockets(
   const over = Promise.allSettled(
     pairs.map(([ours]) => {
       const socket = new Socket({ fd: ours })
-      return transmit(socket, served, {
+      return transmit(socket, plainSession(served), {
         ...UNBOUNDED,
         report: (error) => diary.failed(error),
       }).finally(() => socket.destroy())
@@ -73,7 +73,7 @@ function connectSockets(
     const given = connect({
       ...(index === undefined ? {} : { index }),
       blockBytes,
-      serverFlags: transmissionFlags(served),
+      serverFlags: transmissionFlags(plainSession(served)),
       sockets: pairs.map(([, theirs]) => theirs),
       backend: BACKEND,
     })

@@ -10,6 +10,8 @@ export interface BootWords {
   readonly image: string | undefined
   /** No other word says where the root is, so netcow finds it in the image. */
   readonly findsRoot: boolean
+  /** The root is to be mounted read-only; without a word for it, the overlay takes the writes. */
+  readonly readOnly: boolean
   readonly options: OptionTexts
 }
 
@@ -25,14 +27,10 @@ const WORDS: readonly OptionName[] = [
   'overlay',
   'cache',
   'timeout',
-  'mirror',
   'connections',
   'identity',
   'header-file',
   'ca',
-  'client-cert',
-  'client-key',
-  'proxy',
   'sector-size',
 ]
 /** Shows what happens, with stack traces. */
@@ -45,19 +43,17 @@ const DEBUG = 'debug'
 export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
-  const texts: Partial<Record<OptionName, string | string[] | boolean>> = {}
+  let readOnly = false
+  const texts: Partial<Record<OptionName, string | string[]>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
       if (named !== undefined) image = named
       if (name === 'root') findsRoot = named !== undefined
+    } else if (name === 'ro' || name === 'rw') {
+      readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {
       image = value ?? ''
-    } else if (name === 'proxy') {
-      // Both words are dracut's, too.
-      texts.proxy = value ?? ''
-    } else if (name === 'rd.noverifyssl') {
-      texts.insecure = value !== '0'
     } else {
       const option = optionOf(name)
       if (option === DEBUG) texts.log = value === '0' ? 'warn' : 'debug'
@@ -73,7 +69,12 @@ export function parseBootWords(commandLine: string): BootWords {
     }
   }
   parseOptions(texts, (option) => `rd.netcow.${option}=`)
-  return { image: image === undefined ? undefined : checkedUrl(image), findsRoot, options: texts }
+  return {
+    image: image === undefined ? undefined : checkedUrl(image),
+    findsRoot,
+    readOnly: readOnly || texts.overlay === 'none',
+    options: texts,
+  }
 }
 
 /** `netcow:URL`, as it stands in `root=`, in `netroot=` and in a DHCP root-path. */
@@ -104,9 +105,8 @@ function optionOf(name: string): OptionName | typeof DEBUG | undefined {
 
 /** The same options as words of `netcow attach`. */
 export function argvOf(options: OptionTexts): string[] {
-  return WORDS.concat('log', 'insecure').flatMap((name) => {
+  return WORDS.concat('log').flatMap((name) => {
     const text = options[name] ?? []
-    if (typeof text === 'boolean') return text ? [`--${name}`] : []
     const texts = Array.isArray(text) ? text : [text]
     return texts.map((value) => `--${name}=${value}`)
   })

@@ -1,4 +1,4 @@
-import type { BlockSource } from '../block/source.ts'
+import type { BlockSource, Completion } from '../block/source.ts'
 import type { CheckOptions, CheckReport } from './check-report.ts'
 import type { Description } from './description.ts'
 import type { Explanation } from './explanation.ts'
@@ -23,7 +23,7 @@ export type Mapping =
   | {
       readonly kind: 'packed'
       readonly length: number
-      unpack(target: Uint8Array): Promise<void> | undefined
+      unpack(target: Uint8Array): Completion
     }
   /** The format says: zeroes, whatever stands at the `offset` that may be allocated for them. */
   | { readonly kind: 'zero'; readonly length: number; readonly offset?: number }

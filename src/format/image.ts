@@ -1,4 +1,4 @@
-import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import { type BlockSource, type Completion, type Extent, assertRange } from '../block/source.ts'
 import { Flight } from './flight.ts'
 import type { Layout, Mapping, OpenFormat } from './format.ts'
 
@@ -7,7 +7,6 @@ import type { Layout, Mapping, OpenFormat } from './format.ts'
  * fragmented or compressed image holds in memory; 16 keeps every core and connection busy.
  */
 const RUNS_AT_ONCE = 16
-const DONE = Promise.resolve()
 
 /** What a run of bytes is, and which layer says so. */
 export interface Place {
@@ -33,10 +32,9 @@ export class Image implements BlockSource {
     this.#sources = sources
   }
 
-  /** Not `async`: a read that one cached table answers costs no promise of its own. */
-  read(target: Uint8Array, offset: number): Promise<void> {
+  read(target: Uint8Array, offset: number): Completion {
+    assertRange(this.size, offset, target.length)
     try {
-      assertRange(this.size, offset, target.length)
       const mapping = this.#layout.locate(offset, target.length)
       if (mapping instanceof Promise || mapping.length < target.length)
         return this.#readRuns(target, offset, mapping)
@@ -88,7 +86,7 @@ export class Image implements BlockSource {
       for (let at = 0; at < target.length && !flight.failed;) {
         const mapping = next instanceof Promise ? await next : next
         const filled = this.#fill(target.subarray(at, at + mapping.length), offset + at, mapping)
-        if (filled !== DONE) await flight.add(filled)
+        if (filled !== undefined) await flight.add(filled)
         at += mapping.length
         if (at < target.length) next = this.#layout.locate(offset + at, target.length - at)
       }
@@ -98,24 +96,24 @@ export class Image implements BlockSource {
     await flight.land()
   }
 
-  #fill(target: Uint8Array, offset: number, mapping: Mapping): Promise<void> {
+  #fill(target: Uint8Array, offset: number, mapping: Mapping): Completion {
     switch (mapping.kind) {
       case 'data':
         return mapping.source.read(target, mapping.offset)
       case 'packed':
-        return mapping.unpack(target) ?? DONE
+        return mapping.unpack(target)
       case 'zero':
         target.fill(0)
-        return DONE
+        return undefined
       case 'hole':
         return this.#readBelow(target, offset)
     }
   }
 
-  #readBelow(target: Uint8Array, offset: number): Promise<void> {
+  #readBelow(target: Uint8Array, offset: number): Completion {
     const held = Math.min(Math.max(0, (this.#below?.size ?? 0) - offset), target.length)
     target.fill(0, held)
-    if (held === 0 || !this.#below) return DONE
+    if (held === 0 || !this.#below) return undefined
     return this.#below.read(target.subarray(0, held), offset)
   }
 

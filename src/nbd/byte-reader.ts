@@ -21,6 +21,11 @@ export class ByteReader implements Disposable {
     stream.on('close', this.#end)
   }
 
+  /** How many bytes are taken and not yet asked for. */
+  get buffered(): number {
+    return this.#buffered
+  }
+
   /** The next `length` bytes, or undefined if the connection ends before. */
   async read(length: number): Promise<Buffer | undefined> {
     while (this.#buffered < length) {

@@ -1,180 +1,224 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { PeerRefused } from '../errors.ts'
-import { ByteReader } from './byte-reader.ts'
-import { type Export, MOST_PAYLOAD_BYTES, transmissionFlags } from './export.ts'
+import { type Export, MOST_PAYLOAD_BYTES, type Session, transmissionFlags } from './export.ts'
+import { type MetaContext, contextsListed, contextsSelected } from './meta-context.ts'
+import { type ClientOption, OptionChannel } from './option-channel.ts'
+import { OptionPayload } from './option-payload.ts'
 import {
-  ClientFlags,
   EXPORT_ANSWER_PADDING,
   ExportAnswer,
-  Greeting,
   HANDSHAKE_FIXED_NEWSTYLE,
   HANDSHAKE_NO_ZEROES,
-  INFO_BLOCK_SIZE,
-  INFO_EXPORT,
+  Info,
   InfoBlockSize,
   InfoExport,
-  NBD_MAGIC,
-  OPTION_MAGIC,
-  OPTION_REPLY_MAGIC,
   Option,
-  OptionHeader,
-  OptionReply,
   Reply,
+  TransmissionFlag,
 } from './protocol.ts'
+import type { TlsIdentity } from './tls.ts'
 
-/** An export name has at most 4096 bytes, and a client may ask for a handful of informations. */
-const MOST_OPTION_BYTES = 64 * 1024
 /** What suits a page cache; any byte offset is served. */
 const PREFERRED_BLOCK_BYTES = 4096
 
-/** The name of our only export: the default one. */
-const EXPORT_NAME = ''
+/** The only export of a server, and what a client has to do to get it. */
+export interface Offer {
+  readonly served: Export
+  /** Empty for the default export. */
+  readonly name: string
+  /** For people, in lists of exports; empty for none. */
+  readonly description: string
+  /** If present, nothing is told without TLS. */
+  readonly tls?: TlsIdentity
+}
+
+/** How a handshake ends that leads to transmission. */
+export interface Agreement {
+  readonly stream: Duplex
+  readonly session: Session
+}
 
 /**
  * Fixed newstyle negotiation, the server's side ("Handshake phase" of the protocol).
- * Resolves with true when the client goes on to transmission, with false when it leaves.
- * Throws `PeerRefused` when it breaks the protocol.
+ * Resolves with undefined when the client leaves. Throws `PeerRefused` when it breaks the protocol.
  */
-export async function negotiate(stream: Duplex, served: Export): Promise<boolean> {
-  const handshakeFlags = HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES
-  stream.write(Greeting.encode({ nbdMagic: NBD_MAGIC, optionMagic: OPTION_MAGIC, handshakeFlags }))
-  using reader = new ByteReader(stream)
-  const { flags } = ClientFlags.decode(await readExactly(reader, ClientFlags.size))
-  if ((flags & ~handshakeFlags) !== 0) throw violation('unknown client flags', flags)
-  if ((flags & HANDSHAKE_FIXED_NEWSTYLE) === 0) throw violation('no fixed newstyle', flags)
-  const negotiation = new Negotiation(stream, reader, served, (flags & HANDSHAKE_NO_ZEROES) !== 0)
+export async function negotiate(socket: Socket, offer: Offer): Promise<Agreement | undefined> {
+  using channel = new OptionChannel(socket)
+  const flags = await channel.greet()
+  const handshake = new Handshake(channel, offer, flags)
   for (;;) {
-    const outcome = await negotiation.option()
-    if (outcome !== 'more') return outcome === 'go'
+    const outcome = await handshake.answer(await channel.next())
+    if (outcome === 'leave') return undefined
+    if (outcome === 'go') return { stream: channel.stream, session: handshake.session }
   }
 }
 
 type Outcome = 'more' | 'go' | 'leave'
 
-class Negotiation {
-  readonly #stream: Duplex
-  readonly #reader: ByteReader
-  readonly #served: Export
-  readonly #noZeroes: boolean
+class Handshake {
+  readonly #channel: OptionChannel
+  readonly #offer: Offer
+  readonly #clientFlags: number
+  #headers: Session['headers'] = 'simple'
+  #contexts: readonly MetaContext[] = []
 
-  constructor(stream: Duplex, reader: ByteReader, served: Export, noZeroes: boolean) {
-    this.#stream = stream
-    this.#reader = reader
-    this.#served = served
-    this.#noZeroes = noZeroes
+  constructor(channel: OptionChannel, offer: Offer, clientFlags: number) {
+    this.#channel = channel
+    this.#offer = offer
+    this.#clientFlags = clientFlags
   }
 
-  /** Handles one option of the client. */
-  async option(): Promise<Outcome> {
-    const header = OptionHeader.decode(await readExactly(this.#reader, OptionHeader.size))
-    if (header.magic !== OPTION_MAGIC) throw violation('wrong option magic', header.option)
-    if (header.length > MOST_OPTION_BYTES) {
-      if (header.option === Option.exportName)
-        throw violation('export name too long', header.length)
-      await drain(this.#reader, header.length)
-      this.#reply(header.option, Reply.errTooBig)
-      return 'more'
-    }
-    const payload = await readExactly(this.#reader, header.length)
-    switch (header.option) {
-      case Option.exportName:
-        return this.#exportName(payload)
-      case Option.abort:
-        this.#reply(header.option, Reply.ack)
-        return 'leave'
+  get session(): Session {
+    return { served: this.#offer.served, headers: this.#headers, contexts: this.#contexts }
+  }
+
+  answer({ option, payload }: ClientOption): Outcome | Promise<Outcome> {
+    if (option === Option.exportName) return this.#exportName(payload ?? Buffer.alloc(0))
+    // Who does not know fixed newstyle knows no replies either.
+    if ((this.#clientFlags & HANDSHAKE_FIXED_NEWSTYLE) === 0) return 'leave'
+    if (option === Option.abort) return this.#abort()
+    if (option === Option.startTls) return this.#startTls(payload)
+    if (this.#lacksTls) return this.#say(option, Reply.errTlsRequired)
+    if (payload === undefined) return this.#say(option, Reply.errTooBig)
+    switch (option) {
       case Option.list:
         return this.#list(payload)
       case Option.info:
       case Option.go:
-        return this.#infoOrGo(header.option, payload)
+        return this.#infoOrGo(option, new OptionPayload(payload))
+      case Option.structuredReply:
+      case Option.extendedHeaders:
+        return this.#agreeOnHeaders(option, payload)
+      case Option.listMetaContext:
+      case Option.setMetaContext:
+        return this.#metaContexts(option, new OptionPayload(payload))
       default:
-        this.#reply(header.option, Reply.errUnsup)
-        return 'more'
+        return this.#say(option, Reply.errUnsup)
     }
   }
 
-  #exportName(name: Buffer): Outcome {
-    // This option has no error reply: an unknown name ends the connection.
-    if (name.toString() !== EXPORT_NAME) return 'leave'
-    const answer = ExportAnswer.encode({
-      size: this.#served.source.size,
-      transmissionFlags: transmissionFlags(this.#served),
-    })
-    this.#stream.write(answer)
-    if (!this.#noZeroes) this.#stream.write(new Uint8Array(EXPORT_ANSWER_PADDING))
+  get #lacksTls(): boolean {
+    return this.#offer.tls !== undefined && !this.#channel.isSecure
+  }
+
+  async #say(option: number, type: Reply): Promise<Outcome> {
+    await this.#channel.reply(option, type)
+    return 'more'
+  }
+
+  async #abort(): Promise<Outcome> {
+    await this.#channel.reply(Option.abort, Reply.ack)
+    return 'leave'
+  }
+
+  /** This option has no error reply: what cannot be had ends the connection. */
+  async #exportName(name: Buffer): Promise<Outcome> {
+    const wanted = name.equals(Buffer.from(this.#offer.name))
+    if (!wanted || this.#lacksTls || this.#headers === 'extended') return 'leave'
+    await this.#channel.send(
+      ExportAnswer.encode({
+        size: this.#offer.served.source.size,
+        transmissionFlags: transmissionFlags(this.session),
+      }),
+    )
+    if ((this.#clientFlags & HANDSHAKE_NO_ZEROES) === 0)
+      await this.#channel.send(new Uint8Array(EXPORT_ANSWER_PADDING))
     return 'go'
   }
 
-  #list(payload: Buffer): Outcome {
-    if (payload.length > 0) {
-      this.#reply(Option.list, Reply.errInvalid)
-      return 'more'
-    }
-    const name = Buffer.from(EXPORT_NAME)
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(name.length)
-    this.#reply(Option.list, Reply.server, Buffer.concat([length, name]))
-    this.#reply(Option.list, Reply.ack)
+  async #startTls(payload: Buffer | undefined): Promise<Outcome> {
+    const { tls } = this.#offer
+    if (tls === undefined) return this.#say(Option.startTls, Reply.errUnsup)
+    if (this.#channel.isSecure || payload?.length !== 0)
+      return this.#say(Option.startTls, Reply.errInvalid)
+    await this.#channel.reply(Option.startTls, Reply.ack)
+    await this.#channel.startTls(tls)
     return 'more'
   }
 
-  #infoOrGo(option: number, payload: Buffer): Outcome {
-    const name = nameOf(payload)
-    if (name === undefined) this.#reply(option, Reply.errInvalid)
-    else if (name !== EXPORT_NAME) this.#reply(option, Reply.errUnknown)
-    else {
-      const { source } = this.#served
-      const flags = transmissionFlags(this.#served)
-      this.#reply(
-        option,
-        Reply.info,
-        InfoExport.encode({ type: INFO_EXPORT, size: source.size, transmissionFlags: flags }),
-      )
-      this.#reply(
-        option,
-        Reply.info,
-        InfoBlockSize.encode({
-          type: INFO_BLOCK_SIZE,
-          minimum: 1,
-          preferred: PREFERRED_BLOCK_BYTES,
-          maximum: MOST_PAYLOAD_BYTES,
-        }),
-      )
-      this.#reply(option, Reply.ack)
-      if (option === Option.go) return 'go'
+  async #list(payload: Buffer): Promise<Outcome> {
+    if (payload.length > 0) return this.#say(Option.list, Reply.errInvalid)
+    const name = Buffer.from(this.#offer.name)
+    const described = [lengthOf(name), name, Buffer.from(this.#offer.description)]
+    await this.#channel.reply(Option.list, Reply.server, Buffer.concat(described))
+    return this.#say(Option.list, Reply.ack)
+  }
+
+  async #infoOrGo(option: number, payload: OptionPayload): Promise<Outcome> {
+    const name = payload.string()
+    const wanted = new Set<number>()
+    for (let count = payload.u16(); count > 0 && !payload.isBroken; count--)
+      wanted.add(payload.u16())
+    if (!payload.isWhole) return this.#say(option, Reply.errInvalid)
+    if (name !== this.#offer.name) return this.#say(option, Reply.errUnknown)
+    const infos = [this.#infoExport(option), infoBlockSize()]
+    if (wanted.has(Info.name)) infos.push(infoText(Info.name, this.#offer.name))
+    const { description } = this.#offer
+    if (wanted.has(Info.description) && description !== '')
+      infos.push(infoText(Info.description, description))
+    for (const info of infos) await this.#channel.reply(option, Reply.info, info)
+    await this.#channel.reply(option, Reply.ack)
+    return option === Option.go ? 'go' : 'more'
+  }
+
+  #infoExport(option: number): Uint8Array {
+    const { size } = this.#offer.served.source
+    // Who only looks around has not chosen contexts, and may.
+    const mayChoose = option === Option.info && this.#headers === 'extended'
+    const flags =
+      transmissionFlags(this.session) | (mayChoose ? TransmissionFlag.blockStatusPayload : 0)
+    return InfoExport.encode({ type: Info.export, size, transmissionFlags: flags })
+  }
+
+  /** Extended headers are never given up again for structured replies. */
+  #agreeOnHeaders(option: number, payload: Buffer): Promise<Outcome> {
+    if (payload.length > 0) return this.#say(option, Reply.errInvalid)
+    if (option === Option.extendedHeaders) this.#headers = 'extended'
+    else if (this.#headers === 'extended')
+      return this.#say(option, Reply.errExtendedHeadersRequired)
+    else this.#headers = 'structured'
+    return this.#say(option, Reply.ack)
+  }
+
+  async #metaContexts(option: number, payload: OptionPayload): Promise<Outcome> {
+    const sets = option === Option.setMetaContext
+    // What was set before is given up even when this fails.
+    if (sets) this.#contexts = []
+    const name = payload.string()
+    const queries: string[] = []
+    for (let count = payload.u32(); count > 0 && !payload.isBroken; count--)
+      queries.push(payload.string())
+    if (!payload.isWhole || this.#headers === 'simple') return this.#say(option, Reply.errInvalid)
+    if (name !== this.#offer.name) return this.#say(option, Reply.errUnknown)
+    const found = sets ? contextsSelected(queries) : contextsListed(queries)
+    for (const context of found) {
+      const id = Buffer.alloc(4)
+      id.writeUInt32BE(sets ? context.id : 0)
+      const named = Buffer.concat([id, Buffer.from(context.name)])
+      await this.#channel.reply(option, Reply.metaContext, named)
     }
-    return 'more'
-  }
-
-  #reply(option: number, type: Reply, payload: Uint8Array = new Uint8Array(0)): void {
-    const length = payload.length
-    this.#stream.write(OptionReply.encode({ magic: OPTION_REPLY_MAGIC, option, type, length }))
-    if (length > 0) this.#stream.write(payload)
+    if (sets) this.#contexts = found
+    return this.#say(option, Reply.ack)
   }
 }
 
-/** The export name of NBD_OPT_INFO and NBD_OPT_GO, if the lengths in the payload add up. */
-function nameOf(payload: Buffer): string | undefined {
-  if (payload.length < 6) return undefined
-  const nameBytes = payload.readUInt32BE(0)
-  if (nameBytes > payload.length - 6) return undefined
-  const requests = payload.readUInt16BE(4 + nameBytes)
-  if (payload.length !== 6 + nameBytes + 2 * requests) return undefined
-  return payload.toString('utf8', 4, 4 + nameBytes)
+function infoBlockSize(): Uint8Array {
+  return InfoBlockSize.encode({
+    type: Info.blockSize,
+    minimum: 1,
+    preferred: PREFERRED_BLOCK_BYTES,
+    maximum: MOST_PAYLOAD_BYTES,
+  })
 }
 
-async function readExactly(reader: ByteReader, length: number): Promise<Buffer> {
-  const bytes = await reader.read(length)
-  if (bytes !== undefined) return bytes
-  throw new PeerRefused('the client leaves in the middle of the handshake')
+function infoText(type: number, text: string): Uint8Array {
+  const head = Buffer.alloc(2)
+  head.writeUInt16BE(type)
+  return Buffer.concat([head, Buffer.from(text)])
 }
 
-async function drain(reader: ByteReader, length: number): Promise<void> {
-  for (let left = length; left > 0;) {
-    left -= (await readExactly(reader, Math.min(left, MOST_OPTION_BYTES))).length
-  }
-}
-
-function violation(what: string, value: number): PeerRefused {
-  return new PeerRefused(`the client breaks the handshake: ${what}`, { where: { value } })
+function lengthOf(bytes: Uint8Array): Uint8Array {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length)
+  return length
 }

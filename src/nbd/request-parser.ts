@@ -1,81 +1,140 @@
-import { REQUEST_MAGIC, RequestHeader } from './protocol.ts'
-import { payloadBytes } from './request.ts'
 import { PeerRefused } from '../errors.ts'
+import {
+  EXTENDED_REQUEST_MAGIC,
+  ExtendedRequestHeader,
+  REQUEST_MAGIC,
+  RequestHeader,
+} from './protocol.ts'
+import { Request } from './request.ts'
 
-export interface RequestSink {
-  /** How many bytes of the payload to keep: all, or none when the request is refused anyway. */
-  keeps(header: RequestHeader): boolean
-  /** A request is complete; `payload` is empty unless it was kept. */
-  take(header: RequestHeader, payload: Uint8Array): void
-}
-
-const NOTHING = new Uint8Array(0)
-
-/** Cuts the bytes of a connection into requests, whatever pieces they come in. */
+/**
+ * Cuts the bytes of a connection into requests, whatever pieces they come in. It is asked for one
+ * thing after the other, and keeps what nobody asked for yet: a request whose turn has not come
+ * costs nothing but its bytes.
+ */
 export class RequestParser {
-  readonly #sink: RequestSink
-  /** A header that came in pieces. */
-  readonly #headerBytes = new Uint8Array(RequestHeader.size)
-  #headerFilled = 0
-  /** The request whose payload is coming. */
-  #current: RequestHeader | undefined
-  #payload: Uint8Array = NOTHING
-  #payloadLeft = 0
+  readonly #extended: boolean
+  readonly #headerBytes: number
+  /** What came last, and how far it is used up; whole chunks behind it wait in `#more`. */
+  #chunk: Uint8Array = new Uint8Array(0)
+  #view = viewOf(this.#chunk)
+  #at = 0
+  readonly #more: Uint8Array[] = []
+  #buffered = 0
+  /** A payload that comes in pieces. */
+  #payload: Uint8Array | undefined
+  #filled = 0
 
-  constructor(sink: RequestSink) {
-    this.#sink = sink
+  constructor(extended: boolean) {
+    this.#extended = extended
+    this.#headerBytes = extended ? ExtendedRequestHeader.size : RequestHeader.size
   }
 
-  /** Throws `PeerRefused` when the client has lost the thread; nothing after that makes sense. */
+  /** How many bytes wait. */
+  get buffered(): number {
+    return this.#buffered
+  }
+
   push(chunk: Uint8Array): void {
-    let at = 0
-    while (at < chunk.length) {
-      at += this.#current === undefined ? this.#pushHeader(chunk, at) : this.#pushPayload(chunk, at)
-    }
+    if (chunk.length === 0) return
+    this.#buffered += chunk.length
+    if (this.#at === this.#chunk.length) this.#turnTo(chunk)
+    else this.#more.push(chunk)
   }
 
-  #pushHeader(chunk: Uint8Array, at: number): number {
-    if (this.#headerFilled === 0 && chunk.length - at >= RequestHeader.size) {
-      this.#begin(RequestHeader.decode(chunk, at))
-      return RequestHeader.size
-    }
-    const part = chunk.subarray(at, at + RequestHeader.size - this.#headerFilled)
-    this.#headerBytes.set(part, this.#headerFilled)
-    this.#headerFilled += part.length
-    if (this.#headerFilled === RequestHeader.size) {
-      this.#headerFilled = 0
-      this.#begin(RequestHeader.decode(this.#headerBytes))
-    }
-    return part.length
-  }
-
-  #begin(header: RequestHeader): void {
-    if (header.magic !== REQUEST_MAGIC) {
+  /**
+   * The next request, its payload not yet read; undefined until more bytes come.
+   * Throws `PeerRefused` when the client has lost the thread; nothing after that makes sense.
+   */
+  request(): Request | undefined {
+    if (this.#buffered < this.#headerBytes) return undefined
+    if (this.#chunk.length - this.#at < this.#headerBytes) this.#join(this.#headerBytes)
+    const view = this.#view
+    const at = this.#at
+    const fields = this.#extended ? ExtendedRequestHeader.at : RequestHeader.at
+    const magic = view.getUint32(at + fields.magic)
+    if (magic !== (this.#extended ? EXTENDED_REQUEST_MAGIC : REQUEST_MAGIC)) {
       throw new PeerRefused('the client sends something that is no NBD request', {
-        where: { magic: `0x${header.magic.toString(16)}` },
+        where: { magic: `0x${magic.toString(16)}` },
       })
     }
-    this.#payloadLeft = payloadBytes(header)
-    if (this.#payloadLeft === 0) {
-      this.#sink.take(header, NOTHING)
-      return
-    }
-    this.#current = header
-    this.#payload = this.#sink.keeps(header) ? new Uint8Array(this.#payloadLeft) : NOTHING
+    const length = at + fields.length
+    this.#use(this.#headerBytes)
+    return new Request(
+      view.getUint16(at + fields.flags),
+      view.getUint16(at + fields.type),
+      view.getInt32(at + fields.cookie),
+      view.getInt32(at + fields.cookie + 4),
+      view.getInt32(at + fields.offset),
+      view.getInt32(at + fields.offset + 4),
+      this.#extended
+        ? view.getUint32(length) * 2 ** 32 + view.getUint32(length + 4)
+        : view.getUint32(length),
+    )
   }
 
-  #pushPayload(chunk: Uint8Array, at: number): number {
-    const part = chunk.subarray(at, at + this.#payloadLeft)
-    const whole = this.#payload.length
-    if (part.length === whole) this.#payload = part
-    else if (whole > 0) this.#payload.set(part, whole - this.#payloadLeft)
-    this.#payloadLeft -= part.length
-    if (this.#payloadLeft === 0 && this.#current !== undefined) {
-      const header = this.#current
-      this.#current = undefined
-      this.#sink.take(header, this.#payload)
-      this.#payload = NOTHING
+  /** The next `length` bytes, without a copy where they came in one piece; undefined until then. */
+  payload(length: number): Uint8Array | undefined {
+    if (this.#payload === undefined) {
+      if (this.#chunk.length - this.#at >= length) {
+        const whole = this.#chunk.subarray(this.#at, this.#at + length)
+        this.#use(length)
+        return whole
+      }
+      this.#payload = Buffer.allocUnsafeSlow(length)
     }
-    return part.length
+    const payload = this.#payload
+    while (this.#filled < length && this.#buffered > 0) {
+      const part = this.#part(length - this.#filled)
+      payload.set(part, this.#filled)
+      this.#filled += part.length
+    }
+    if (this.#filled < length) return undefined
+    this.#payload = undefined
+    this.#filled = 0
+    return payload
   }
+
+  /** Drops up to `length` bytes; how many there were. */
+  skip(length: number): number {
+    let skipped = 0
+    while (skipped < length && this.#buffered > 0) skipped += this.#part(length - skipped).length
+    return skipped
+  }
+
+  /** As much of the next `most` bytes as is there in one piece, at least one byte. */
+  #part(most: number): Uint8Array {
+    const part = this.#chunk.subarray(this.#at, this.#at + most)
+    this.#use(part.length)
+    return part
+  }
+
+  /** Makes `length` bytes, which are there, one piece. */
+  #join(length: number): void {
+    const rest = this.#chunk.subarray(this.#at)
+    const pieces = [rest]
+    for (let joined = rest.length; joined < length;) {
+      const next = this.#more.shift()!
+      pieces.push(next)
+      joined += next.length
+    }
+    this.#turnTo(Buffer.concat(pieces))
+  }
+
+  #use(length: number): void {
+    this.#at += length
+    this.#buffered -= length
+    const next = this.#at === this.#chunk.length ? this.#more.shift() : undefined
+    if (next !== undefined) this.#turnTo(next)
+  }
+
+  #turnTo(chunk: Uint8Array): void {
+    this.#chunk = chunk
+    this.#view = viewOf(chunk)
+    this.#at = 0
+  }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }

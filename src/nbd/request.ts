@@ -1,68 +1,108 @@
-import { type Export, MOST_PAYLOAD_BYTES } from './export.ts'
-import { Command, CommandFlag, ErrorValue, type RequestHeader } from './protocol.ts'
+import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
+import { Command, CommandFlag, ErrorValue } from './protocol.ts'
 
-/** A request that may be carried out, or the error that it gets; decided before anything is done. */
-export type Work =
-  | { readonly kind: 'read'; readonly offset: number; readonly length: number }
-  | {
-      readonly kind: 'write'
-      readonly offset: number
-      readonly length: number
-      readonly fua: boolean
-    }
-  | {
-      readonly kind: 'zero'
-      readonly offset: number
-      readonly length: number
-      readonly fua: boolean
-    }
-  | {
-      readonly kind: 'trim'
-      readonly offset: number
-      readonly length: number
-      readonly fua: boolean
-    }
-  | { readonly kind: 'flush' }
-  | { readonly kind: 'disconnect' }
-  | { readonly kind: 'refuse'; readonly error: ErrorValue }
+const NOTHING = new Uint8Array(0)
 
-const INVALID: Work = { kind: 'refuse', error: ErrorValue.invalid }
-const NOT_PERMITTED: Work = { kind: 'refuse', error: ErrorValue.perm }
-const NO_SPACE: Work = { kind: 'refuse', error: ErrorValue.noSpace }
+/**
+ * One request as it came, nothing of it checked. Halves of 64-bit numbers that are only echoed are
+ * kept as signed integers, which cost no allocation.
+ */
+export class Request {
+  readonly flags: number
+  readonly type: number
+  readonly cookieHigh: number
+  readonly cookieLow: number
+  /** Inexact above 2^53, which is beyond any export. */
+  readonly offset: number
+  readonly offsetHigh: number
+  readonly offsetLow: number
+  /** Of the effect, or of the payload where there is one. */
+  readonly length: number
+  payload: Uint8Array = NOTHING
+
+  constructor(
+    flags: number,
+    type: number,
+    cookieHigh: number,
+    cookieLow: number,
+    offsetHigh: number,
+    offsetLow: number,
+    length: number,
+  ) {
+    this.flags = flags
+    this.type = type
+    this.cookieHigh = cookieHigh
+    this.cookieLow = cookieLow
+    this.offset = (offsetHigh >>> 0) * 2 ** 32 + (offsetLow >>> 0)
+    this.offsetHigh = offsetHigh
+    this.offsetLow = offsetLow
+    this.length = length
+  }
+
+  has(flag: number): boolean {
+    return (this.flags & flag) !== 0
+  }
+}
 
 /** How many bytes follow the header on the wire, whether the request is refused or not. */
-export function payloadBytes(header: RequestHeader): number {
-  return header.type === Command.write ? header.length : 0
+export function payloadBytes(request: Request, extended: boolean): number {
+  const follows = extended ? request.has(CommandFlag.payloadLength) : request.type === Command.write
+  return follows ? request.length : 0
 }
 
-/** Checks a request against the export ("Request types" and "Error values" of the protocol). */
-export function validate(header: RequestHeader, served: Export): Work {
-  if (header.type === Command.disconnect) return { kind: 'disconnect' }
-  if ((header.flags & ~allowedFlags(header.type)) !== 0) return INVALID
-  if (header.type === Command.flush) return { kind: 'flush' }
-  // Exact as long as it matters: what a double cannot hold is far beyond any export.
-  const offset = Number(header.offset)
-  const { length } = header
-  const fua = (header.flags & CommandFlag.fua) !== 0
+/**
+ * Checks a request against what was agreed on ("Request types" and "Error values"): the error that
+ * it gets, or `none` when it may be carried out. Nothing of the payload is looked at.
+ */
+export function errorOf(request: Request, { served, headers, contexts }: Session): ErrorValue {
+  const { type, offset, length } = request
+  if ((request.flags & ~allowedFlags(type, headers)) !== 0) return ErrorValue.invalid
   const inside = length > 0 && offset + length <= served.source.size
-  switch (header.type) {
+  switch (type) {
     case Command.read:
-      return inside && length <= MOST_PAYLOAD_BYTES ? { kind: 'read', offset, length } : INVALID
+      if (!inside) return ErrorValue.invalid
+      if (length <= MOST_PAYLOAD_BYTES) return ErrorValue.none
+      return headers === 'simple' ? ErrorValue.invalid : ErrorValue.overflow
     case Command.write:
-    case Command.trim:
     case Command.writeZeroes:
-      if (served.access === 'read-only') return NOT_PERMITTED
-      break
+      if (served.access === 'read-only') return ErrorValue.perm
+      if (length === 0) return ErrorValue.invalid
+      if (type === Command.write) {
+        if (length > MOST_PAYLOAD_BYTES) return ErrorValue.invalid
+        if (headers === 'extended' && !request.has(CommandFlag.payloadLength))
+          return ErrorValue.invalid
+      }
+      return inside ? ErrorValue.none : ErrorValue.noSpace
+    case Command.trim:
+      if (served.access === 'read-only') return ErrorValue.perm
+      return inside ? ErrorValue.none : ErrorValue.invalid
+    case Command.cache:
+      return inside ? ErrorValue.none : ErrorValue.invalid
+    case Command.flush:
+      return offset === 0 && length === 0 ? ErrorValue.none : ErrorValue.invalid
+    case Command.blockStatus:
+      if (contexts.length === 0) return ErrorValue.invalid
+      // With a payload, the length of the effect is inside of it and is checked with it.
+      return inside || request.has(CommandFlag.payloadLength) ? ErrorValue.none : ErrorValue.invalid
     default:
-      return INVALID
+      return ErrorValue.invalid
   }
-  if (header.type === Command.trim) return inside ? { kind: 'trim', offset, length, fua } : INVALID
-  if (!inside) return length === 0 ? INVALID : NO_SPACE
-  if (header.type === Command.writeZeroes) return { kind: 'zero', offset, length, fua }
-  return length <= MOST_PAYLOAD_BYTES ? { kind: 'write', offset, length, fua } : INVALID
 }
 
-/** FUA is allowed on every command once it is offered; NO_HOLE belongs to write zeroes. */
-function allowedFlags(type: number): number {
-  return type === Command.writeZeroes ? CommandFlag.fua | CommandFlag.noHole : CommandFlag.fua
+/** FUA is allowed on every command once it is offered. */
+function allowedFlags(type: number, headers: Session['headers']): number {
+  const { fua, noHole, df, reqOne, fastZero, payloadLength } = CommandFlag
+  const extended = headers === 'extended' ? payloadLength : 0
+  switch (type) {
+    case Command.read:
+      return headers === 'simple' ? fua : fua | df
+    case Command.write:
+      return fua | extended
+    case Command.writeZeroes:
+      return fua | noHole | fastZero
+    case Command.blockStatus:
+      return fua | reqOne | extended
+    default:
+      return fua
+  }
 }

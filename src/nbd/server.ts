@@ -1,29 +1,41 @@
 import type { Server, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { PeerRefused } from '../errors.ts'
-import type { Export } from './export.ts'
-import { negotiate } from './handshake.ts'
-import { type TransmissionOptions, transmit } from './transmission.ts'
+import { type Offer, negotiate } from './handshake.ts'
+import { transmit } from './transmission.ts'
 
 /** A client that does not finish its handshake in this time is dropped (CVE-2024-7409). */
 const NEGOTIATION_MS = 10_000
 const MOST_CONNECTIONS = 100
-/** What one client may have under way. */
-const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 64 * 1024 * 1024 } as const
+/** What is under way when the server is told to end has this long to be answered and taken. */
+const FAREWELL_MS = 10_000
+/** What has been answered has this long to be taken by a client that asks for nothing more. */
+const LINGER_MS = 60_000
+/** A client that has got everything has this long to close its side. */
+const PARTING_MS = 1000
+/** What one client may have under way; a single larger request has to be alone. */
+const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 32 * 1024 * 1024 } as const
+
+export interface ServerOptions {
+  /** Told of what goes wrong and is not the client's doing. */
+  readonly report: (error: unknown) => void
+  /** What is under way has this long to end once the server ends; 10 seconds unless said. */
+  readonly farewellMs?: number
+}
 
 /** Serves one export to any number of clients that connect to `server`. */
 export class NbdServer {
   readonly #server: Server
-  readonly #served: Export
-  readonly #options: TransmissionOptions
+  readonly #offer: Offer
+  readonly #options: ServerOptions
   readonly #connections = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
-  constructor(server: Server, served: Export, report: (error: unknown) => void) {
+  constructor(server: Server, offer: Offer, options: ServerOptions) {
     this.#server = server
-    this.#served = served
-    const { signal } = this.#closing
-    this.#options = { ...CLIENT_BOUNDS, report, signal }
-    server.maxConnections = MOST_CONNECTIONS
+    this.#offer = offer
+    this.#options = options
     server.on('connection', (socket) => this.#accept(socket))
   }
 
@@ -35,46 +47,101 @@ export class NbdServer {
   }
 
   #accept(socket: Socket): void {
+    // Not those of the socket layer: requests of clients that are gone count, too.
+    if (this.#connections.size >= MOST_CONNECTIONS) {
+      socket.on('error', () => {}).destroy()
+      return
+    }
     socket.setNoDelay(true)
-    const over = serveConnection(socket, this.#served, this.#options).finally(() =>
-      this.#connections.delete(over),
-    )
+    const over = serveConnection(socket, this.#offer, {
+      ...this.#options,
+      signal: this.#closing.signal,
+    }).finally(() => this.#connections.delete(over))
     this.#connections.add(over)
   }
 }
 
-/** Serves the one client on `socket` until it leaves or `signal` ends it. */
-export function serveAlone(
+/**
+ * Serves the one client on `socket` until it leaves or `signal` ends it. Never rejects. The socket
+ * has to allow half-open connections: a client may close its side and wait for its answers.
+ */
+export async function serveConnection(
   socket: Socket,
-  served: Export,
-  report: (error: unknown) => void,
-  signal: AbortSignal,
+  offer: Offer,
+  options: ServerOptions & { readonly signal: AbortSignal },
 ): Promise<void> {
-  return serveConnection(socket, served, { ...CLIENT_BOUNDS, report, signal })
-}
-
-/** Negotiates with the client on `socket` and serves it until it leaves. Never rejects. */
-async function serveConnection(
-  socket: Socket,
-  served: Export,
-  options: TransmissionOptions,
-): Promise<void> {
+  const { signal, report } = options
   // Without a listener an error on the socket would end the process; 'close' follows it.
   socket.on('error', () => {})
-  const hangUp = () => socket.destroy()
-  const late = setTimeout(hangUp, NEGOTIATION_MS)
-  options.signal?.addEventListener('abort', hangUp, { once: true })
+  using deadlines = new Deadlines(socket, options)
   try {
-    const goesOn = await negotiate(socket, served)
-    clearTimeout(late)
-    options.signal?.removeEventListener('abort', hangUp)
-    if (goesOn) await transmit(socket, served, options)
-    socket.end()
+    const agreement = await negotiate(socket, offer)
+    deadlines.negotiated()
+    const { stream = socket } = agreement ?? {}
+    if (agreement !== undefined) {
+      const bounds = { ...CLIENT_BOUNDS, report, signal }
+      await deadlines.orFarewell(transmit(stream, agreement.session, bounds))
+    }
+    await deadlines.takeLeave(stream)
   } catch (error) {
-    if (!(error instanceof PeerRefused)) options.report(error)
-    socket.destroy()
+    if (!(error instanceof PeerRefused)) report(error)
   } finally {
-    clearTimeout(late)
-    options.signal?.removeEventListener('abort', hangUp)
+    socket.destroy()
+  }
+}
+
+/** How long a client may take for what. */
+class Deadlines implements Disposable {
+  readonly #socket: Socket
+  readonly #signal: AbortSignal
+  readonly #gone: Promise<void>
+  readonly #farewell = Promise.withResolvers<void>()
+  readonly #farewellMs: number
+  #timer: NodeJS.Timeout
+  #isNegotiating = true
+
+  constructor(
+    socket: Socket,
+    { signal, farewellMs = FAREWELL_MS }: ServerOptions & { signal: AbortSignal },
+  ) {
+    this.#socket = socket
+    this.#signal = signal
+    this.#farewellMs = farewellMs
+    this.#gone = new Promise((resolve) => void socket.once('close', () => resolve()))
+    this.#timer = setTimeout(() => socket.destroy(), NEGOTIATION_MS)
+    signal.addEventListener('abort', this.#stop)
+    if (signal.aborted) this.#stop()
+  }
+
+  /** From now on the client is only hurried when the server ends. */
+  negotiated(): void {
+    this.#isNegotiating = false
+    clearTimeout(this.#timer)
+    if (this.#signal.aborted) this.#stop()
+  }
+
+  /** Waits for what is under way, but not longer than a server that ends has time. */
+  async orFarewell(work: Promise<void>): Promise<void> {
+    await Promise.race([work, this.#farewell.promise])
+  }
+
+  /** Ends the stream; resolves when the client has taken what it was sent, or takes too long. */
+  async takeLeave(stream: Duplex): Promise<void> {
+    const taken = new Promise<void>((resolve) => void stream.end(() => resolve()))
+    const linger = setTimeout(() => this.#farewell.resolve(), LINGER_MS)
+    await Promise.race([taken, this.#gone, this.#farewell.promise])
+    clearTimeout(linger)
+    // To close at once would break off what is still on its way to a client that goes on asking.
+    await Promise.race([this.#gone, sleep(PARTING_MS, undefined, { ref: false })])
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer)
+    this.#signal.removeEventListener('abort', this.#stop)
+  }
+
+  readonly #stop = (): void => {
+    if (this.#isNegotiating) this.#socket.destroy()
+    else this.#timer = setTimeout(() => this.#farewell.resolve(), this.#farewellMs)
   }
 }

@@ -1,15 +1,17 @@
 import type { Duplex } from 'node:stream'
-import { PeerRefused, StoreFull } from '../errors.ts'
-import type { Export } from './export.ts'
-import { ErrorValue, type RequestHeader, SIMPLE_REPLY_MAGIC, SimpleReply } from './protocol.ts'
+import { PeerRefused, StoreFull, isNetcowError } from '../errors.ts'
+import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
+import { Command, ErrorValue } from './protocol.ts'
+import { type Replies, repliesOf } from './replies.ts'
 import { RequestParser } from './request-parser.ts'
-import { type Work, validate } from './request.ts'
+import { type Request, errorOf, payloadBytes } from './request.ts'
+import { type Answer, Refusal, Service } from './service.ts'
 
 export interface TransmissionOptions {
   /**
-   * Reading pauses while more than this is under way, in requests and in bytes of payload and of
-   * replies not yet taken. Infinity for the kernel, which bounds its own queue and, in older
-   * versions, handles a partial send badly.
+   * A request waits while more than this is under way, in requests and in bytes of payload and of
+   * replies not yet taken; one that is larger by itself waits until it is alone. Infinity for the
+   * kernel, which bounds its own queue and, in older versions, handles a partial send badly.
    */
   readonly mostRequests: number
   readonly mostBytes: number
@@ -19,7 +21,14 @@ export interface TransmissionOptions {
   readonly signal?: AbortSignal
 }
 
-const NOTHING = new Uint8Array(0)
+/** What a request is told that makes no sense, where replies have room for words. */
+const REASONS: ReadonlyMap<ErrorValue, string> = new Map([
+  [ErrorValue.perm, 'the export is read-only'],
+  [ErrorValue.invalid, 'the request makes no sense'],
+  [ErrorValue.noSpace, 'beyond the end of the export'],
+  [ErrorValue.overflow, 'more than is read at once'],
+  [ErrorValue.notSupported, 'not faster than writing'],
+])
 
 /**
  * Serves requests on a connection until the client disconnects or vanishes, each as soon as it is
@@ -28,124 +37,179 @@ const NOTHING = new Uint8Array(0)
  */
 export function transmit(
   stream: Duplex,
-  served: Export,
+  session: Session,
   options: TransmissionOptions,
 ): Promise<void> {
-  return new Transmission(stream, served, options).finished
+  return new Transmission(stream, session, options).finished
 }
 
 class Transmission {
   readonly #stream: Duplex
-  readonly #served: Export
+  readonly #session: Session
   readonly #options: TransmissionOptions
+  readonly #extended: boolean
+  readonly #parser: RequestParser
+  readonly #replies: Replies
+  readonly #service: Service
   readonly #done = Promise.withResolvers<void>()
-  #failure: unknown
+  /** The request whose turn it is: its payload is coming, or it waits for room. */
+  #next: Request | undefined
+  #nextError: ErrorValue = ErrorValue.none
+  #nextPayloadBytes = 0
+  #nextAdmitted = false
   #requests = 0
   #bytes = 0
+  #failure: unknown
+  #working = false
+  #stalled = false
   #corked = false
+  #inputOver = false
   #ending = false
 
-  constructor(stream: Duplex, served: Export, options: TransmissionOptions) {
+  constructor(stream: Duplex, session: Session, options: TransmissionOptions) {
     this.#stream = stream
-    this.#served = served
+    this.#session = session
     this.#options = options
-    const parser = new RequestParser({
-      keeps: (header) => this.#validate(header).kind === 'write',
-      take: (header, payload) => this.#take(header, payload),
-    })
+    this.#extended = session.headers === 'extended'
+    this.#parser = new RequestParser(this.#extended)
+    this.#replies = repliesOf(session.headers)
+    this.#service = new Service(session, this.#replies, () => stream.destroyed)
     stream.on('data', (chunk: Buffer) => {
       if (this.#ending) return
-      try {
-        parser.push(chunk)
-      } catch (error) {
-        if (error instanceof PeerRefused) this.#failure = error
-        else options.report(error)
-        this.#end()
-      }
+      this.#parser.push(chunk)
+      this.#work()
     })
     stream.resume()
-    stream.on('drain', () => this.#pace())
-    stream.on('end', () => this.#end())
+    stream.on('drain', () => this.#work())
+    stream.on('end', () => {
+      this.#inputOver = true
+      this.#work()
+    })
     stream.on('error', () => this.#end())
     stream.on('close', () => this.#end())
-    options.signal?.addEventListener('abort', () => this.#end(), { once: true })
-    if (options.signal?.aborted) this.#end()
+    const { signal } = options
+    const stop = () => this.#end()
+    signal?.addEventListener('abort', stop)
+    const forget = () => signal?.removeEventListener('abort', stop)
+    this.#done.promise.then(forget, forget)
+    if (signal?.aborted || stream.destroyed) stop()
   }
 
   get finished(): Promise<void> {
     return this.#done.promise
   }
 
-  #validate(header: RequestHeader): Work {
-    return validate(header, this.#served)
+  /** Takes as many requests as are there and find room. */
+  #work(): void {
+    if (this.#working || this.#ending) return
+    this.#working = true
+    this.#stalled = false
+    try {
+      while (!this.#ending && this.#step());
+    } catch (error) {
+      if (error instanceof PeerRefused) this.#failure = error
+      else this.#options.report(error)
+      this.#end()
+    }
+    this.#working = false
+    if (this.#stalled) this.#stream.pause()
+    else if (this.#inputOver) this.#end()
+    else if (this.#stream.isPaused()) this.#stream.resume()
   }
 
-  #take(header: RequestHeader, payload: Uint8Array): void {
-    if (this.#ending) return
-    const work = this.#validate(header)
-    if (work.kind === 'disconnect') {
+  /** Brings the next request a step forward; false when it has to wait. */
+  #step(): boolean {
+    const request = (this.#next ??= this.#nextRequest())
+    if (request === undefined) return false
+    if (!this.#nextAdmitted && !this.#admit(request)) {
+      this.#stalled = true
+      return false
+    }
+    const payloadLeft = this.#nextPayloadBytes
+    if (payloadLeft > 0) {
+      if (this.#nextError === ErrorValue.none) {
+        const payload = this.#parser.payload(payloadLeft)
+        if (payload === undefined) return false
+        request.payload = payload
+      } else {
+        this.#nextPayloadBytes -= this.#parser.skip(payloadLeft)
+        if (this.#nextPayloadBytes > 0) return false
+      }
+    }
+    this.#next = undefined
+    this.#nextAdmitted = false
+    this.#perform(request, this.#nextError)
+    return true
+  }
+
+  #nextRequest(): Request | undefined {
+    const request = this.#parser.request()
+    if (request === undefined) return undefined
+    if (request.type === Command.disconnect) {
       this.#end()
+      return undefined
+    }
+    this.#nextError = errorOf(request, this.#session)
+    this.#nextPayloadBytes = payloadBytes(request, this.#extended)
+    if (this.#extended && this.#nextPayloadBytes > MOST_PAYLOAD_BYTES) {
+      throw new PeerRefused('the client announces more than it may send', {
+        where: { length: this.#nextPayloadBytes },
+      })
+    }
+    return request
+  }
+
+  #admit(request: Request): boolean {
+    const cost = this.#cost(request, this.#nextError)
+    // What the stream takes without asking to wait will never be drained.
+    const { writableNeedDrain, writableLength } = this.#stream
+    const held = this.#bytes + (writableNeedDrain ? writableLength : 0)
+    const { mostRequests, mostBytes } = this.#options
+    if (this.#requests >= mostRequests || (held > 0 && held + cost > mostBytes)) return false
+    this.#requests++
+    this.#bytes += cost
+    this.#nextAdmitted = true
+    return true
+  }
+
+  #cost(request: Request, error: ErrorValue): number {
+    return error === ErrorValue.none ? this.#service.cost(request) : 0
+  }
+
+  #perform(request: Request, error: ErrorValue): void {
+    if (error !== ErrorValue.none) {
+      this.#answer(request, error, this.#replies.failed(request, error, REASONS.get(error) ?? ''))
       return
     }
-    const bytes = work.kind === 'read' ? work.length : payload.length
-    this.#requests++
-    this.#bytes += bytes
-    this.#pace()
-    this.#perform(work, payload).then(
-      (reply) => this.#answer(header, ErrorValue.none, reply, bytes),
-      (error: unknown) => this.#answer(header, this.#errorValue(error), NOTHING, bytes),
+    const answer = this.#service.perform(request)
+    if (!(answer instanceof Promise)) {
+      this.#answer(request, error, answer)
+      return
+    }
+    answer.then(
+      (reply) => this.#answer(request, error, reply),
+      (failure: unknown) => this.#answer(request, error, this.#failed(request, failure)),
     )
   }
 
-  /** Resolves with the reply: room for its header, and what was read behind it. */
-  async #perform(
-    work: Exclude<Work, { kind: 'disconnect' }>,
-    payload: Uint8Array,
-  ): Promise<Uint8Array> {
-    if (work.kind === 'refuse') throw new Refusal(work.error)
-    if (work.kind === 'flush') {
-      if (this.#served.access === 'read-write') await this.#served.source.flush()
-      return NOTHING
-    }
-    if (work.kind === 'read') {
-      const reply = Buffer.allocUnsafe(SimpleReply.size + work.length)
-      await this.#served.source.read(reply.subarray(SimpleReply.size), work.offset)
-      return reply
-    }
-    // validate() lets no change through to an export that is only read.
-    if (this.#served.access !== 'read-write') throw new Refusal(ErrorValue.perm)
-    const device = this.#served.source
-    switch (work.kind) {
-      case 'write':
-        await device.write(payload, work.offset)
-        break
-      case 'zero':
-        await device.zero(work.offset, work.length)
-        break
-      case 'trim':
-        await device.discard(work.offset, work.length)
-        break
-    }
-    if (work.fua) await device.flush()
-    return NOTHING
+  #failed(request: Request, failure: unknown): Buffer {
+    const fail = (value: ErrorValue, text: string) => this.#replies.failed(request, value, text)
+    if (failure instanceof Refusal) return fail(failure.value, REASONS.get(failure.value) ?? '')
+    if (failure instanceof StoreFull) return fail(ErrorValue.noSpace, failure.message)
+    // Who is gone is not told, and what its going broke off is no news.
+    if (!this.#stream.destroyed) this.#options.report(failure)
+    return fail(ErrorValue.io, isNetcowError(failure) ? failure.message : 'a bug of the server')
   }
 
-  #errorValue(error: unknown): ErrorValue {
-    if (error instanceof Refusal) return error.value
-    if (error instanceof StoreFull) return ErrorValue.noSpace
-    this.#options.report(error)
-    return ErrorValue.io
-  }
-
-  #answer(header: RequestHeader, error: ErrorValue, reply: Uint8Array, bytes: number): void {
+  #answer(request: Request, error: ErrorValue, reply: Answer): void {
     this.#requests--
-    this.#bytes -= bytes
+    this.#bytes -= this.#cost(request, error)
     if (this.#stream.writable) {
       this.#cork()
-      const record = { magic: SIMPLE_REPLY_MAGIC, error, cookie: header.cookie }
-      this.#stream.write(SimpleReply.encode(record, reply.length > 0 ? reply : undefined))
+      if (reply instanceof Buffer) this.#stream.write(reply)
+      else for (const piece of reply) this.#stream.write(piece)
     }
-    this.#pace()
+    if (this.#stalled) this.#work()
     if (this.#ending) this.#end()
   }
 
@@ -160,28 +224,16 @@ class Transmission {
     })
   }
 
-  #pace(): void {
-    const { mostRequests, mostBytes } = this.#options
-    const busy =
-      this.#requests >= mostRequests || this.#bytes + this.#stream.writableLength >= mostBytes
-    if (busy) this.#stream.pause()
-    else if (this.#stream.isPaused()) this.#stream.resume()
-  }
-
   /** Takes no more; over when what is under way has been answered. */
   #end(): void {
     this.#ending = true
+    if (this.#nextAdmitted) {
+      // Its payload will not come any more.
+      this.#nextAdmitted = false
+      this.#requests--
+    }
     if (this.#requests > 0) return
     if (this.#failure === undefined) this.#done.resolve()
     else this.#done.reject(this.#failure)
-  }
-}
-
-/** An error that the request itself earned; not worth a line in the log. */
-class Refusal extends Error {
-  readonly value: ErrorValue
-  constructor(value: ErrorValue) {
-    super(`refused with ${value}`)
-    this.value = value
   }
 }

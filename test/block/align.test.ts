@@ -50,7 +50,9 @@ t.test('changes at single bytes leave their neighbours alone', async () => {
 t.test('concurrent writes within one sector all survive', async (t) => {
   await using device = await open()
   const bytes = patterned(SECTOR, 99)
-  await Promise.all(Array.from(bytes, (byte, at) => device.write(Uint8Array.of(byte), SECTOR + at)))
+  await Promise.all(
+    Array.from(bytes, async (byte, at) => device.write(Uint8Array.of(byte), SECTOR + at)),
+  )
   const target = new Uint8Array(SECTOR)
   await device.read(target, SECTOR)
   t.strictSame(target, bytes)

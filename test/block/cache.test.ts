@@ -37,7 +37,7 @@ t.test('reads of any order and overlap yield the bytes of the source', async () 
 t.test('a block is fetched once for all who want it, and neighbours together', async (t) => {
   const source = new FaultySource(content)
   const cache = new BlockCache(source, options)
-  const readers = [0, 100, 700, 1500].map((offset) => cache.read(new Uint8Array(500), offset))
+  const readers = [0, 100, 700, 1500].map(async (offset) => cache.read(new Uint8Array(500), offset))
   await Promise.all(readers)
   const bytes = source.reads.reduce((sum, { length }) => sum + length, 0)
   t.equal(bytes, 4 * BLOCK)
@@ -64,7 +64,7 @@ t.test('a failure reaches everybody who waits and is forgotten', async (t) => {
   const cache = new BlockCache(source, options)
   const target = new Uint8Array(2 * BLOCK)
   const both = [cache.read(target, 0), cache.read(new Uint8Array(10), BLOCK)]
-  for (const failed of both) await t.rejects(failed, SourceUnavailable)
+  for (const failed of both) await t.rejects(async () => failed, SourceUnavailable)
   await cache.read(target, 0)
   t.strictSame(target, content.subarray(0, 2 * BLOCK))
 })

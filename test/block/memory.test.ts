@@ -51,7 +51,7 @@ t.test('a RAM device behaves like a buffer and gives back every page it frees', 
 t.test('a write that finds no room changes nothing', async (t) => {
   const device = new MemoryDevice(4 * PAGE, new Quota(2 * PAGE))
   await device.write(patterned(2 * PAGE), 0)
-  await t.rejects(device.write(patterned(2 * PAGE, 7), PAGE), StoreFull)
+  await t.rejects(async () => device.write(patterned(2 * PAGE, 7), PAGE), StoreFull)
   const target = new Uint8Array(4 * PAGE)
   await device.read(target, 0)
   t.strictSame(target.subarray(0, 2 * PAGE), patterned(2 * PAGE))

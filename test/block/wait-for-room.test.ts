@@ -17,7 +17,8 @@ t.test('a full overlay makes new writes wait, and only those, until a discard', 
   )
   await device.write(patterned(2 * PAGE), 0)
   let written = false
-  const waiting = device.write(patterned(PAGE, 5), 4 * PAGE).then(() => (written = true))
+  const writing = device.write(patterned(PAGE, 5), 4 * PAGE)
+  const waiting = writing?.then(() => (written = true))
   await device.write(patterned(PAGE, 9), 0)
   await device.flush()
   const target = new Uint8Array(PAGE)

@@ -67,7 +67,7 @@ function begun(
 ): Piece {
   if (kind !== 'data') return { kind: 'zero', length }
   const target = buffer.subarray(0, length)
-  const bytes = source.read(target, offset).then(() => target)
+  const bytes = Promise.resolve(source.read(target, offset)).then(() => target)
   // It is awaited later, and a failure before that must not count as unhandled.
   bytes.catch(() => {})
   return { kind, length, bytes }

@@ -26,7 +26,7 @@ t.test('a hot cluster is read and decompressed once, however many ask for it', a
   const source = new BytesSource(packed)
   await using image = await openImage(source, {})
   const targets = Array.from({ length: 50 }, () => new Uint8Array(4096))
-  await Promise.all(targets.map((target, i) => image.read(target, (i % 16) * 4096)))
+  await Promise.all(targets.map(async (target, i) => image.read(target, (i % 16) * 4096)))
   t.equal(source.reads, 4)
   for (const [i, target] of targets.entries())
     t.equal(Buffer.compare(target, disk.subarray((i % 16) * 4096, (i % 16) * 4096 + 4096)), 0)
@@ -44,7 +44,8 @@ t.test('a failed read is not remembered', async (t) => {
   await using image = await openImage(source, {})
   const read = source.read.bind(source)
   source.read = () => Promise.reject(new Error('the cable'))
-  await t.rejects(image.read(new Uint8Array(3 * CLUSTER_BYTES), 0), { message: 'the cable' })
+  const reading = async () => image.read(new Uint8Array(3 * CLUSTER_BYTES), 0)
+  await t.rejects(reading, { message: 'the cable' })
   source.read = read
   const target = new Uint8Array(disk.length)
   await image.read(target, 0)

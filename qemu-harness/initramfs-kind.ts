@@ -1,0 +1,67 @@
+import type { Builder } from './tree.ts'
+
+/** The systems that make an initramfs and run in it. */
+export type System = 'dracut' | 'initramfs-tools'
+
+/** One of the systems in one of its shapes. */
+export type InitramfsKind =
+  /** What dracut chooses by itself: systemd, and systemd-networkd. */
+  | 'dracut'
+  | 'dracut-without-systemd'
+  | 'dracut-network-legacy'
+  | 'dracut-network-manager'
+  | 'initramfs-tools'
+
+interface Recipe {
+  readonly system: System
+  /** The tree that it is made in. */
+  readonly builder: Builder
+  /** The directory of this repository that holds its hooks. */
+  readonly hooks: string
+  /** Shell: puts `$hooks` into `$tree`. */
+  readonly install: string
+  /** Shell: makes `$tree/tmp/initramfs` for the kernel `$version`. */
+  readonly make: string
+}
+
+/**
+ * Generic, as a pool of different machines needs it. Level 3 is quick to make and, unlike the
+ * higher levels, costs nothing when a boot loader fetches a few more megabytes from this machine.
+ */
+const DRACUT = [
+  'chroot "$tree" dracut --force --no-hostonly --no-hostonly-cmdline --reproducible',
+  "--no-early-microcode --compress 'zstd -3 -T0' --add netcow --kver $version",
+].join(' ')
+
+/** `options` are more of dracut's own. */
+function dracut(builder: Builder, options = ''): Recipe {
+  return {
+    system: 'dracut',
+    builder,
+    hooks: 'dracut/90netcow',
+    install: `rm -rf "$tree/usr/lib/dracut/modules.d/90netcow"
+cp -r "$hooks" "$tree/usr/lib/dracut/modules.d/90netcow"`,
+    make: `${DRACUT} ${options} /tmp/initramfs`,
+  }
+}
+
+export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
+  dracut: dracut('dracut'),
+  'dracut-without-systemd': dracut(
+    'dracut-networks',
+    "--omit 'systemd systemd-initrd dracut-systemd systemd-networkd network-manager'",
+  ),
+  'dracut-network-legacy': dracut(
+    'dracut-networks',
+    "--add network-legacy --omit 'systemd-networkd network-manager'",
+  ),
+  'dracut-network-manager': dracut('dracut-networks', '--add network-manager'),
+  'initramfs-tools': {
+    system: 'initramfs-tools',
+    builder: 'initramfs-tools',
+    hooks: 'initramfs-hooks/initramfs-tools',
+    install: `rm -rf "$tree/etc/initramfs-tools/hooks" "$tree/etc/initramfs-tools/scripts"
+cp -r "$hooks/hooks" "$hooks/scripts" "$tree/etc/initramfs-tools/"`,
+    make: 'chroot "$tree" mkinitramfs -c zstd -l 3 -o /tmp/initramfs "$version"',
+  },
+}

@@ -1,0 +1,97 @@
+import { lstatSync, unlinkSync } from 'node:fs'
+import { type Server, connect } from 'node:net'
+import { UsageError } from '../errors.ts'
+import type { Options } from './options.ts'
+
+/** Where clients of `netcow serve` find it. */
+export type Endpoint =
+  | { readonly kind: 'stdio' }
+  | { readonly kind: 'activated' }
+  | { readonly kind: 'socket'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+
+/** The first descriptor that systemd hands over (sd_listen_fds(3)). */
+const LISTEN_FDS_START = 3
+
+/** The one place that the user chose. Throws `UsageError` for none and for several. */
+export function endpointOf({ socket, listen, stdio }: Options): Endpoint {
+  const endpoints: Endpoint[] = []
+  if (stdio) endpoints.push({ kind: 'stdio' })
+  if (socket !== undefined) endpoints.push({ kind: 'socket', path: socket })
+  if (listen !== undefined) endpoints.push({ kind: 'tcp', ...listen })
+  if (process.env['LISTEN_PID'] === `${process.pid}`) {
+    if (process.env['LISTEN_FDS'] !== '1') {
+      throw new UsageError('the service manager hands over more than one socket')
+    }
+    endpoints.push({ kind: 'activated' })
+  }
+  const [endpoint, second] = endpoints
+  if (endpoint === undefined || second !== undefined) {
+    throw new UsageError('serve needs exactly one of --socket, --listen and --stdio')
+  }
+  return endpoint
+}
+
+/** Listens; resolves with the address as an NBD URI, or words for the socket of a service manager. */
+export async function listen(
+  server: Server,
+  endpoint: Exclude<Endpoint, { kind: 'stdio' }>,
+  options: { readonly secure: boolean; readonly name: string },
+): Promise<string> {
+  const scheme = options.secure ? 'nbds' : 'nbd'
+  const name = encodeURIComponent(options.name)
+  switch (endpoint.kind) {
+    case 'activated':
+      await listening(server, () => server.listen({ fd: LISTEN_FDS_START }))
+      return 'the socket of the service manager'
+    case 'socket': {
+      const { path } = endpoint
+      await removeStale(path)
+      await listening(server, () => {
+        // The socket is made within the call, and nobody else may have it even for a moment.
+        const before = process.umask(0o177)
+        server.listen({ path })
+        process.umask(before)
+      })
+      return `${scheme}+unix:///${name}?socket=${path}`
+    }
+    case 'tcp': {
+      const host = endpoint.host === '' ? '::' : endpoint.host
+      await listening(server, () => server.listen({ host, port: endpoint.port }))
+      const address = server.address()
+      const port = typeof address === 'object' ? address?.port : undefined
+      const literal = host.includes(':') ? `[${host}]` : host
+      return `${scheme}://${literal}:${port ?? endpoint.port}/${name}`
+    }
+  }
+}
+
+async function listening(server: Server, listen: () => void): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  server.once('listening', resolve)
+  server.once('error', (error: NodeJS.ErrnoException) => {
+    const advice =
+      error.code === 'EADDRINUSE' ? 'end what listens there or choose another' : 'choose another'
+    reject(new UsageError(`cannot listen: ${error.message}`, { advice, cause: error }))
+  })
+  listen()
+  return promise
+}
+
+/** Removes the socket that a server left behind that was killed: one that nobody answers. */
+async function removeStale(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (!found?.isSocket() || (await answers(path))) return
+  // What has taken its place meanwhile is somebody's.
+  const now = lstatSync(path, { throwIfNoEntry: false })
+  if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) unlinkSync(path)
+}
+
+function answers(path: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const socket = connect(path)
+  socket.once('connect', () => resolve(true))
+  // Only this one says that nobody listens; a full queue, for example, does not.
+  socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'ECONNREFUSED'))
+  return promise.finally(() => socket.destroy())
+}
