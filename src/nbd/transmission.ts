@@ -9,8 +9,8 @@ import { type Answer, Refusal, Service } from './service.ts'
 
 export interface TransmissionOptions {
   /**
-   * A request waits while more than this is under way, in requests and in bytes of payload and of
-   * replies not yet taken; one that is larger by itself waits until it is alone. Infinity for the
+   * A request waits while more than this is under way, in requests and in bytes of payloads, and of
+   * replies that the client has not taken yet; one that is larger by itself waits until it is alone. Infinity for the
    * kernel, which bounds its own queue and, in older versions, handles a partial send badly.
    */
   readonly mostRequests: number
@@ -59,6 +59,8 @@ class Transmission {
   #nextAdmitted = false
   #requests = 0
   #bytes = 0
+  /** Replies that the stream has kept since it was last drained. */
+  #untaken = 0
   #failure: unknown
   #working = false
   #stalled = false
@@ -80,7 +82,10 @@ class Transmission {
       this.#work()
     })
     stream.resume()
-    stream.on('drain', () => this.#work())
+    stream.on('drain', () => {
+      this.#untaken = 0
+      this.#work()
+    })
     stream.on('end', () => {
       this.#inputOver = true
       this.#work()
@@ -161,11 +166,13 @@ class Transmission {
 
   #admit(request: Request): boolean {
     const cost = this.#cost(request, this.#nextError)
-    // What the stream takes without asking to wait will never be drained.
     const { writableNeedDrain, writableLength } = this.#stream
+    // What the stream takes without asking to wait will never be drained.
+    if (!writableNeedDrain) this.#untaken = 0
     const held = this.#bytes + (writableNeedDrain ? writableLength : 0)
     const { mostRequests, mostBytes } = this.#options
-    if (this.#requests >= mostRequests || (held > 0 && held + cost > mostBytes)) return false
+    if (this.#requests + this.#untaken >= mostRequests) return false
+    if (held > 0 && held + cost > mostBytes) return false
     this.#requests++
     this.#bytes += cost
     this.#nextAdmitted = true
@@ -181,15 +188,18 @@ class Transmission {
       this.#answer(request, error, this.#replies.failed(request, error, REASONS.get(error) ?? ''))
       return
     }
-    const answer = this.#service.perform(request)
-    if (!(answer instanceof Promise)) {
-      this.#answer(request, error, answer)
-      return
+    try {
+      const answer = this.#service.perform(request)
+      if (!(answer instanceof Promise)) this.#answer(request, error, answer)
+      else {
+        answer.then(
+          (reply) => this.#answer(request, error, reply),
+          (failure: unknown) => this.#answer(request, error, this.#failed(request, failure)),
+        )
+      }
+    } catch (failure) {
+      this.#answer(request, error, this.#failed(request, failure))
     }
-    answer.then(
-      (reply) => this.#answer(request, error, reply),
-      (failure: unknown) => this.#answer(request, error, this.#failed(request, failure)),
-    )
   }
 
   #failed(request: Request, failure: unknown): Buffer {
@@ -206,6 +216,7 @@ class Transmission {
     this.#bytes -= this.#cost(request, error)
     if (this.#stream.writable) {
       this.#cork()
+      this.#untaken++
       if (reply instanceof Buffer) this.#stream.write(reply)
       else for (const piece of reply) this.#stream.write(piece)
     }
