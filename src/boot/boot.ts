@@ -9,7 +9,6 @@ import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
-import { provideNameServers } from './name-servers.ts'
 import { installRule, linkRoot, rootIsLinked } from './root-link.ts'
 import { shellVariables } from './shell-variables.ts'
 
@@ -61,7 +60,6 @@ async function takeStages(
   }
   const [index] = attachedDevices()
   if (index === undefined) {
-    provideNameServers()
     const outcome = await attach(imageOf(words, netroot), words)
     if (outcome.kind === 'failed') {
       say(outcome.line)
