@@ -37,6 +37,7 @@ shellcheck shellcheck
 shfmt shfmt
 nbdinfo libnbd-bin
 fio fio
+openssl openssl
 NEEDS
 }
 
