@@ -36,8 +36,10 @@ NEEDS
 shellcheck shellcheck
 shfmt shfmt
 nbdinfo libnbd-bin
+dnsmasq dnsmasq-base
+ip iproute2
+busybox busybox
 fio fio
-openssl openssl
 NEEDS
 }
 

@@ -25,7 +25,8 @@ interface Count {
 function shellScripts(): string[] {
   const patterns = [
     'dracut/**/*.sh',
-    'initramfs-hooks/*/hooks/*',
+    'initramfs-hooks/*/{hooks,install}/*',
+    'qemu-harness/guest/mkinitcpio/*/*',
     'initramfs-hooks/*/scripts/netcow',
     'initramfs-hooks/*/scripts/*/*',
     'build/*.sh',
@@ -96,12 +97,9 @@ function failures(tap: string): string {
 }
 
 async function boots(): Promise<Count> {
-  const count = { passed: 0, failed: 0, skipped: 0 }
-  for (const { ok } of await bootScenarios(await testedScenarios())) {
-    if (ok) count.passed++
-    else count.failed++
-  }
-  return count
+  const { results, skipped } = await bootScenarios(await testedScenarios())
+  const passed = results.filter(({ ok }) => ok).length
+  return { passed, failed: results.length - passed, skipped: skipped.length }
 }
 
 async function test(): Promise<number> {

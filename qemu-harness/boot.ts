@@ -56,6 +56,7 @@ const ALWAYS: Readonly<Record<System, readonly string[]>> = {
   dracut: ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff'],
   // It would take panic= for a wish to reboot without a word.
   'initramfs-tools': ['console=ttyS0'],
+  mkinitcpio: ['console=ttyS0', 'panic=1'],
 }
 /** A console that is only read needs no colours, and no line that is written over and over. */
 const UNATTENDED = ['TERM=dumb']

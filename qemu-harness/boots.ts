@@ -1,6 +1,6 @@
 import { UsageError } from '../src/errors.ts'
 import { type Boot, boot } from './boot.ts'
-import { chosenScenarios, scenarioBoot } from './catalogue.ts'
+import { chosenScenarios, obstacleOf, scenarioBoot } from './catalogue.ts'
 import { main, parsed } from './command-line.ts'
 import { ownImageBoot } from './own-image.ts'
 import { step } from './progress.ts'
@@ -25,13 +25,28 @@ Exit code 0: every boot went as expected; 1: one did not; 2: wrong words on the 
 The console of each boot is kept in results/boots/.
 `
 
+/** What came of the scenarios that were to be booted. */
+export interface Outcome {
+  readonly results: readonly BootResult[]
+  /** Those that this machine cannot boot, and why. */
+  readonly skipped: readonly { readonly name: string; readonly reason: string }[]
+}
+
 /** Boots the scenarios called `names`, or all of them, one after the other. */
-export async function bootScenarios(names: readonly string[] = []): Promise<BootResult[]> {
+export async function bootScenarios(names: readonly string[] = []): Promise<Outcome> {
   const chosen = await chosenScenarios(names)
   const workshop = await openWorkshop()
   const results: BootResult[] = []
-  for (const name of chosen) results.push(await tell(await scenarioBoot(name, workshop), workshop))
-  return results
+  const skipped: Outcome['skipped'][number][] = []
+  for (const name of chosen) {
+    const reason = await obstacleOf(name)
+    if (reason === undefined) results.push(await tell(await scenarioBoot(name, workshop), workshop))
+    else {
+      process.stderr.write(`Boot ${name} skipped: ${reason}\n`)
+      skipped.push({ name, reason })
+    }
+  }
+  return { results, skipped }
 }
 
 async function tell(plan: Boot, workshop: Workshop): Promise<BootResult> {
@@ -64,10 +79,11 @@ async function boots(): Promise<number> {
   )
   if (values.help) return say(HELP.trimEnd())
   if (values.list) return say(await list())
-  const results = await (values.image === undefined
+  const { results, skipped } = await (values.image === undefined
     ? bootScenarios(positionals)
     : bootOwnImage(values.image, values.append, values.suite, positionals))
   say(values.json ? JSON.stringify(results, undefined, 2) : table(results))
+  if (!values.json) for (const { name, reason } of skipped) say(`${name} skipped: ${reason}`)
   return results.every(({ ok }) => ok) ? 0 : 1
 }
 
@@ -76,12 +92,12 @@ async function bootOwnImage(
   append = '',
   wanted: string = SUITES.at(-1)!,
   names: readonly string[],
-): Promise<BootResult[]> {
+): Promise<Outcome> {
   const suite = SUITES.find((name) => name === wanted)
   if (suite === undefined) throw new UsageError(`there is no suite ${wanted}`)
   if (names.length > 0) throw new UsageError('--image boots an image in place of scenarios')
   const plan = await ownImageBoot(image, append.split(/\s+/).filter(Boolean), suite)
-  return [await tell(plan, await openWorkshop())]
+  return { results: [await tell(plan, await openWorkshop())], skipped: [] }
 }
 
 function say(text: string): number {

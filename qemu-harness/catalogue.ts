@@ -2,6 +2,7 @@ import { basename } from 'node:path'
 import { UsageError } from '../src/errors.ts'
 import type { Boot } from './boot.ts'
 import { debianImage } from './image.ts'
+import { obstacle } from './initramfs.ts'
 import { microImage } from './micro.ts'
 import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
@@ -30,6 +31,12 @@ export async function testedScenarios(): Promise<readonly string[]> {
     names.map(async (name) => (await loadScenario(name)).scenario.tested),
   )
   return names.filter((_, index) => tested[index])
+}
+
+/** Why this machine cannot boot the scenario `name`, or undefined if it can. */
+export async function obstacleOf(name: string): Promise<string | undefined> {
+  const { scenario } = await loadScenario(name)
+  return 'kind' in scenario ? undefined : obstacle(scenario.initramfs ?? 'dracut')
 }
 
 /** The scenario `name` as a boot, with its image made. */

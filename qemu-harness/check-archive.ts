@@ -27,6 +27,11 @@ const HOOKS: Readonly<Record<System, readonly (readonly [path: string, file: str
     [`${HARNESS}/emergency.sh`, 'emergency.sh'],
     ['conf/conf.d/netcow-harness', 'initramfs-tools.sh'],
   ],
+  // The hook that initramfs-kind.ts adds calls them.
+  mkinitcpio: [
+    [`${HARNESS}/plant.sh`, 'plant.sh'],
+    [`${HARNESS}/emergency.sh`, 'emergency.sh'],
+  ],
 }
 
 /** What an initramfs needs beside itself for any systemd in any image to check itself. */

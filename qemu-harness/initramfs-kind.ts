@@ -1,7 +1,11 @@
+import { join } from 'node:path'
 import type { Builder } from './tree.ts'
 
+/** mkinitcpio takes the guest's part only as one more hook. */
+export const GUEST_HOOKS = join(import.meta.dirname, 'guest/mkinitcpio')
+
 /** The systems that make an initramfs and run in it. */
-export type System = 'dracut' | 'initramfs-tools'
+export type System = 'dracut' | 'initramfs-tools' | 'mkinitcpio'
 
 /** One of the systems in one of its shapes. */
 export type InitramfsKind =
@@ -11,11 +15,14 @@ export type InitramfsKind =
   | 'dracut-network-legacy'
   | 'dracut-network-manager'
   | 'initramfs-tools'
+  /** With the busybox init. */
+  | 'mkinitcpio'
+  | 'mkinitcpio-systemd'
 
-interface Recipe {
+export interface Recipe {
   readonly system: System
-  /** The tree that it is made in. */
-  readonly builder: Builder
+  /** The tree that it is made in; mkinitcpio is none of Debian's packages. */
+  readonly builder: Builder | 'mkinitcpio'
   /** The directory of this repository that holds its hooks. */
   readonly hooks: string
   /** Shell: puts `$hooks` into `$tree`. */
@@ -45,6 +52,24 @@ cp -r "$hooks" "$tree/usr/lib/dracut/modules.d/90netcow"`,
   }
 }
 
+/** `hooks` are those of mkinitcpio.conf; autodetect would leave out what the guest needs. */
+function mkinitcpio(hooks: string): Recipe {
+  return {
+    system: 'mkinitcpio',
+    builder: 'mkinitcpio',
+    hooks: 'initramfs-hooks/mkinitcpio',
+    install: `mkdir -p "$tree/etc/initcpio"
+cp -r "$hooks/install" "$hooks/hooks" ${GUEST_HOOKS}/install ${GUEST_HOOKS}/hooks "$tree/etc/initcpio/"`,
+    make: `cat >"$tree/tmp/mkinitcpio.conf" <<'CONFIGURATION'
+HOOKS=(${hooks})
+COMPRESSION=zstd
+COMPRESSION_OPTIONS=(-3 -T0)
+CONFIGURATION
+chroot "$tree" mkinitcpio --config /tmp/mkinitcpio.conf --kernel "$version" \
+  --generate /tmp/initramfs --nopost`,
+  }
+}
+
 export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
   dracut: dracut('dracut'),
   'dracut-without-systemd': dracut(
@@ -64,4 +89,6 @@ export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
 cp -r "$hooks/hooks" "$hooks/scripts" "$tree/etc/initramfs-tools/"`,
     make: 'chroot "$tree" mkinitramfs -c zstd -l 3 -o /tmp/initramfs "$version"',
   },
+  mkinitcpio: mkinitcpio('base udev netcow modconf block filesystems netcow-harness shutdown'),
+  'mkinitcpio-systemd': mkinitcpio('base systemd netcow modconf block filesystems netcow-harness'),
 }

@@ -129,12 +129,8 @@ export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
   return tree(cache, {
     name: 'oracle',
     suite,
-    packages: [
-      // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
-      ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
-      // nbdsh; that of Debian 12 knows no extended headers.
-      suite === 'trixie' ? ['python3-libnbd'] : [],
-    ].flat(),
+    // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
+    packages: ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
     before: [],
     after: [],
   })

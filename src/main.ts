@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { boot } from './boot/boot.ts'
+import { GENERATORS, generate } from './boot/generator.ts'
 import { runTool } from './cli/tool.ts'
 
 /** What libuv would have without being told. */
@@ -17,6 +18,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
 
-void runTool(process.argv.slice(2), [boot]).then((exitCode) => {
-  process.exitCode = exitCode
-})
+const [normal, early] = process.argv.slice(2)
+if (process.argv0.includes(GENERATORS) && normal !== undefined && early !== undefined) {
+  process.exitCode = generate(early)
+} else {
+  void runTool(process.argv.slice(2), [boot]).then((exitCode) => {
+    process.exitCode = exitCode
+  })
+}

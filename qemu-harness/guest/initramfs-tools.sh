@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Configuration of initramfs-tools, which is shell that its init sources before anything else: adds
 # the guest's part to the end of the scripts that run before it leaves, and when it panics.
-echo '. /usr/lib/netcow-harness/plant.sh' >>/scripts/init-bottom/ORDER
+# shellcheck disable=SC2016 # it is for later
+echo 'NEWROOT=$rootmnt && . /usr/lib/netcow-harness/plant.sh' >>/scripts/init-bottom/ORDER
 mkdir -p /scripts/panic
 echo '. /usr/lib/netcow-harness/emergency.sh && poweroff -f' >>/scripts/panic/ORDER

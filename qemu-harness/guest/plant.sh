@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# A dracut pre-pivot hook: plants the guest's check beside the image, in /run, which survives
-# switch_root. Sourced, so it only returns.
+# Run by the initramfs before it leaves, as a pre-pivot hook of dracut: plants the guest's check beside
+# the image, in /run, which survives switch_root. Sourced, so it only returns; NEWROOT is the root.
 plant_netcow_check() {
   mkdir -p /run/netcow-harness
   cp /usr/lib/netcow-harness/* /run/netcow-harness/

@@ -3,13 +3,17 @@ import { totalmem } from 'node:os'
 import type { Call, Command } from '../cli/command.ts'
 import { type Outcome, launchDaemon } from '../cli/launch.ts'
 import { attachedDevices } from '../cli/status-file.ts'
+import { parseOptions } from '../cli/options.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
-import { installRule, linkRoot, rootIsLinked } from './root-link.ts'
+import { provideNameServers } from './name-servers.ts'
+import { wantedNetwork } from './network/ip-word.ts'
+import { setUpNetwork } from './network/network.ts'
+import { RULE, installRule, linkRoot, rootIsLinked } from './root-link.ts'
 import { shellVariables } from './shell-variables.ts'
 
 /**
@@ -52,14 +56,36 @@ async function takeStages(
   { operands: [netroot], options, terminal }: Call,
   say: (line: string) => void,
 ): Promise<number> {
-  const words = parseBootWords(readFileSync('/proc/cmdline', 'utf8'))
-  if (options.stage !== undefined) {
-    installRule()
-    if (options.stage === 'variables') await terminal.out(`${shellVariables(words)}\n`)
+  if (options.stage === 'rule') {
+    await terminal.out(RULE)
     return 0
   }
+  const commandLine = readFileSync('/proc/cmdline', 'utf8')
+  const words = parseBootWords(commandLine)
+  switch (options.stage) {
+    case 'check':
+      installRule()
+      return 0
+    case 'variables':
+      installRule()
+      await terminal.out(`${shellVariables(words)}\n`)
+      return 0
+    case 'network':
+      await setUpNetwork(wantedNetwork(commandLine), patience(words), say)
+      return 0
+    case undefined:
+      return attachRoot(words, netroot, say)
+  }
+}
+
+async function attachRoot(
+  words: BootWords,
+  netroot: string | undefined,
+  say: (line: string) => void,
+): Promise<number> {
   const [index] = attachedDevices()
   if (index === undefined) {
+    provideNameServers()
     const outcome = await attach(imageOf(words, netroot), words)
     if (outcome.kind === 'failed') {
       say(outcome.line)
@@ -70,6 +96,12 @@ async function takeStages(
   linkRoot(await findRoot(BOOT_INDEX))
   await announce(BOOT_INDEX)
   return 0
+}
+
+/** Undefined means for ever. */
+function patience({ options }: BootWords): number | undefined {
+  const { timeout } = parseOptions(options, String)
+  return timeout === undefined ? undefined : timeout * 1000
 }
 
 /** The word of the command line, or what a DHCP server or dracut's netroot said. */

@@ -9,7 +9,8 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 export const ROOT_LINK = '/dev/netcow/root'
 const RULE_FILE = '/run/udev/rules.d/61-netcow.rules'
 const ROLES = '/run/netcow/udev'
-const RULE = `SUBSYSTEM=="block", KERNEL=="nbd*", IMPORT{file}="${ROLES}/$kernel"
+/** What udev is to know. */
+export const RULE = `SUBSYSTEM=="block", KERNEL=="nbd*", IMPORT{file}="${ROLES}/$kernel"
 SUBSYSTEM=="block", KERNEL=="nbd*", ENV{NETCOW_ROLE}=="root", SYMLINK+="netcow/root"
 `
 

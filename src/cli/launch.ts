@@ -13,8 +13,6 @@ import { type Message, parseMessage } from './channel.ts'
  */
 const ARGV0 = '@netcow'
 
-const RUN = '/run'
-
 /** What became of a daemon. */
 export type Outcome = Exclude<Message, { kind: 'waiting' }>
 
@@ -34,8 +32,7 @@ export async function launchDaemon(
   becomeIoFlusher()
   const child = spawn(process.execPath, [...scriptOf(process.argv), 'daemon', ...argv], {
     argv0: ARGV0,
-    // Outlives the initramfs, whatever becomes of its name: leases are read there for ever.
-    cwd: RUN,
+    cwd: '/',
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })

@@ -27,14 +27,10 @@ const WORDS: readonly OptionName[] = [
   'overlay',
   'cache',
   'timeout',
-  'mirror',
   'connections',
   'identity',
   'header-file',
   'ca',
-  'client-cert',
-  'client-key',
-  'proxy',
   'sector-size',
 ]
 /** Shows what happens, with stack traces. */
@@ -48,7 +44,7 @@ export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
   let readOnly = false
-  const texts: Partial<Record<OptionName, string | string[] | boolean>> = {}
+  const texts: Partial<Record<OptionName, string | string[]>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
@@ -58,11 +54,6 @@ export function parseBootWords(commandLine: string): BootWords {
       readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {
       image = value ?? ''
-    } else if (name === 'proxy') {
-      // Both words are dracut's, too.
-      texts.proxy = value ?? ''
-    } else if (name === 'rd.noverifyssl') {
-      texts.insecure = value !== '0'
     } else {
       const option = optionOf(name)
       if (option === DEBUG) texts.log = value === '0' ? 'warn' : 'debug'
@@ -114,9 +105,8 @@ function optionOf(name: string): OptionName | typeof DEBUG | undefined {
 
 /** The same options as words of `netcow attach`. */
 export function argvOf(options: OptionTexts): string[] {
-  return WORDS.concat('log', 'insecure').flatMap((name) => {
+  return WORDS.concat('log').flatMap((name) => {
     const text = options[name] ?? []
-    if (typeof text === 'boolean') return text ? [`--${name}`] : []
     const texts = Array.isArray(text) ? text : [text]
     return texts.map((value) => `--${name}=${value}`)
   })

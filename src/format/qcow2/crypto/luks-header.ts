@@ -1,4 +1,4 @@
-import { type Field, struct, u16, u32 } from '../../../binary/struct.ts'
+import { bytes, struct, u16, u32 } from '../../../binary/struct.ts'
 import type { BlockSource } from '../../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
@@ -90,14 +90,6 @@ export async function readLuksHeader(source: BlockSource, place: LuksPlace): Pro
     digestIterations: record.mk_digest_iter,
     uuid: text(record.uuid),
     slots,
-  }
-}
-
-function bytes(width: number): Field<Uint8Array> {
-  return {
-    width,
-    get: (view, at) => new Uint8Array(view.buffer, view.byteOffset + at, width).slice(),
-    set: (view, at, value) => new Uint8Array(view.buffer, view.byteOffset + at, width).set(value),
   }
 }
 

@@ -1,0 +1,10 @@
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'dracut 059 with NetworkManager',
+  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  initramfs: 'dracut-network-manager',
+  tested: false,
+  words: (url) => [`root=netcow:${url}`],
+  expects: { kind: 'boots' },
+}

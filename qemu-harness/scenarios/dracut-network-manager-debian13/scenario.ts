@@ -1,0 +1,10 @@
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'dracut 106 with NetworkManager',
+  image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
+  initramfs: 'dracut-network-manager',
+  tested: false,
+  words: (url) => [`root=netcow:${url}`],
+  expects: { kind: 'boots' },
+}
