@@ -129,8 +129,12 @@ export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
   return tree(cache, {
     name: 'oracle',
     suite,
-    // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
-    packages: ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
+    packages: [
+      // The second brings qemu's HTTP client; nginx is the web server of measurements and tests.
+      ['qemu-utils', 'qemu-block-extra', 'libnbd-bin', 'nbdkit', 'fio', 'nginx'],
+      // nbdsh; that of Debian 12 knows no extended headers.
+      suite === 'trixie' ? ['python3-libnbd'] : [],
+    ].flat(),
     before: [],
     after: [],
   })

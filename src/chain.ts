@@ -44,7 +44,7 @@ export async function planBelow(
     ...rest,
     offset: 0,
     image: below,
-    http: httpFor(plan, below),
+    http: httpBelow(plan),
     cacheBytes: plan.cacheBytes / 2,
   }
   return {
@@ -87,14 +87,12 @@ export async function dataFilePlan(
     if (file === undefined) throw outside(plan.image, inside, '--data-file')
   }
   const { sizeLimit: _limit, ...rest } = plan
-  return { ...rest, offset: 0, image: file, http: httpFor(plan, file) }
+  return { ...rest, offset: 0, image: file, http: httpBelow(plan) }
 }
 
-/** Credentials stay with the server they are for, and a chained file may not lead elsewhere. */
-function httpFor(plan: ImagePlan, file: ImageName): HttpOptions {
-  const mine = plan.image.kind === 'url' ? plan.image.url.origin : undefined
-  const same = file.kind === 'url' && file.url.origin === mine
-  return { ...plan.http, staysAtOrigin: true, headers: same ? plan.http.headers : {} }
+/** A chained file may not lead elsewhere, and the mirrors are those of the image alone. */
+function httpBelow(plan: ImagePlan): HttpOptions {
+  return { ...plan.http, mirrors: [], staysAtOrigin: true }
 }
 
 function outside(image: ImageName, inside: string, option: string): ImageUnsupported {

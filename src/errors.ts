@@ -66,6 +66,9 @@ export class SourceRefused extends NetcowError {
   readonly exitCode = 3
 }
 
+/** The server has the file and gives it only as a whole. */
+export class RangesRefused extends SourceRefused {}
+
 /** The source answers with another version of the file than the one pinned at open. */
 export class SourceChanged extends NetcowError {
   readonly exitCode = 3

@@ -1,5 +1,5 @@
 import type { FormatName } from './format/registry.ts'
-import type { HttpOptions } from './http/source.ts'
+import type { HttpOptions } from './http/options.ts'
 import type { ImageName } from './image-name.ts'
 
 /** What is wanted of the layers, as plain values: cli/ makes plans, stack.ts carries them out. */

@@ -1,19 +1,28 @@
 import { Align } from './block/align.ts'
+import { Bytes } from './block/bytes.ts'
 import { BlockCache } from './block/cache.ts'
 import { FileSource } from './block/file.ts'
 import { MemoryDevice } from './block/memory.ts'
 import { Overlay, SECTOR } from './block/overlay.ts'
 import { Pad } from './block/pad.ts'
 import { Quota } from './block/quota.ts'
-import { Patience, RetrySource, retrying } from './block/retry.ts'
+import { Patience, Persistence, RetrySource } from './block/retry.ts'
 import { Slice } from './block/slice.ts'
 import type { BlockDevice, BlockSource } from './block/source.ts'
 import { WaitForRoom } from './block/wait-for-room.ts'
-import { ImageInvalid, ImageUnsupported, UsageError } from './errors.ts'
+import {
+  ImageInvalid,
+  ImageUnsupported,
+  RangesRefused,
+  SourceRefused,
+  UsageError,
+} from './errors.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
-import { HttpSource } from './http/source.ts'
-import { printable } from './image-name.ts'
+import { download } from './http/download.ts'
+import { Mirrors } from './http/mirrors.ts'
+import type { SourceState } from './http/state.ts'
+import { printable, shown } from './image-name.ts'
 import { readCached } from './kernel/ffi.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 
@@ -29,9 +38,18 @@ import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
  */
 
 /** What is served. */
-export type Served =
+export type Served = {
+  /** How the files on servers are doing that the bytes come from, the topmost first. */
+  readonly states: () => readonly SourceState[]
+} & (
   | { readonly access: 'read-only'; readonly source: BlockSource }
   | { readonly access: 'read-write'; readonly source: BlockDevice }
+)
+
+/** What everything that is opened together shares. */
+class Opening extends Patience {
+  readonly sources: (() => SourceState)[] = []
+}
 
 /** Of the cache, half holds the file as it came and half the decoded clusters. */
 const FETCHED_SHARE = 0.5
@@ -43,26 +61,29 @@ const TABLE_BYTES = 4 * 1024 * 1024
 
 /** The bytes of the image file, for those who look into it. Nothing is waited for once it is open. */
 export function openSource(plan: SourcePlan, report: Report): Promise<BlockSource> {
-  return sliced(plan, new Patience(plan.openMs, report))
+  return sliced(plan, new Opening(plan.openMs, report))
 }
 
 /** The guest's bytes, in the exact size of the image, for those who read it once. */
 export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSource> {
-  return image(plan, new Patience(plan.openMs, report))
+  return image(plan, new Opening(plan.openMs, report))
 }
 
 /** A disk for others to use: from here on a failing source is waited for, for ever. */
 export async function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
   if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan)
-  const patience = new Patience(plan.openMs, report)
-  const source = new Pad(await image(plan, patience), plan.sectorBytes)
-  patience.useBegins()
+  const opening = new Opening(plan.openMs, report)
+  const source = new Pad(await image(plan, opening), plan.sectorBytes)
+  opening.useBegins()
+  const states = () => opening.sources.map((state) => state())
   const { overlay } = plan
   switch (overlay.kind) {
     case 'none':
-      return { access: 'read-only', source }
-    case 'memory':
-      return { access: 'read-write', source: overlaid(source, overlay.limitBytes, plan, report) }
+      return { access: 'read-only', source, states }
+    case 'memory': {
+      const device = overlaid(source, overlay.limitBytes, plan, report)
+      return { access: 'read-write', source: device, states }
+    }
   }
 }
 
@@ -72,7 +93,8 @@ export type Report = (line: string) => void
 function memory(sizeBytes: number, plan: DevicePlan): Served {
   const size = Math.ceil(sizeBytes / plan.sectorBytes) * plan.sectorBytes
   const source = new Align(new MemoryDevice(size), SECTOR)
-  return plan.readOnly ? { access: 'read-only', source } : { access: 'read-write', source }
+  const access = plan.readOnly ? 'read-only' : 'read-write'
+  return { access, source, states: () => [] }
 }
 
 function overlaid(
@@ -96,14 +118,14 @@ function overlaid(
 /** An image and, through its opener, the images below it; `above` are the ones that led here. */
 async function image(
   plan: ImagePlan,
-  patience: Patience,
+  opening: Opening,
   above: readonly string[] = [],
 ): Promise<BlockSource> {
   const name = printable(plan.image)
   const chain = chained(above, name)
   // What may have others below it leaves half to them, so that a chain stays within the limit.
   const cacheBytes = Math.floor(plan.backing.length > 0 ? plan.cacheBytes / 2 : plan.cacheBytes)
-  const source = await sliced({ ...plan, cacheBytes }, patience)
+  const source = await sliced({ ...plan, cacheBytes }, opening)
   try {
     return await openImage(source, {
       format: plan.format,
@@ -113,8 +135,8 @@ async function image(
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
       passphrase: async (refused) => plan.passphrase?.(name, refused),
       opener: {
-        backing: (inside, format) => backingOf(plan, inside, format, patience, chain),
-        dataFile: (inside) => dataFileOf(plan, inside, patience),
+        backing: (inside, format) => backingOf(plan, inside, format, opening, chain),
+        dataFile: (inside) => dataFileOf(plan, inside, opening),
       },
     })
   } catch (error) {
@@ -130,26 +152,28 @@ async function backingOf(
   plan: ImagePlan,
   inside: string,
   format: string | undefined,
-  patience: Patience,
+  opening: Opening,
   chain: readonly string[],
 ): Promise<BlockSource | undefined> {
-  const below = await planBelow(plan, inside, format, (file) => sliced(file, patience))
-  return below && image(below, patience, chain)
+  // A look at the first bytes of a file, which is closed again.
+  const look = (file: SourcePlan) => sliced(file, new Opening(plan.openMs, opening.report))
+  const below = await planBelow(plan, inside, format, look)
+  return below && image(below, opening, chain)
 }
 
 /** The plans of an image and of those below it, for those who look at each by itself. */
 export class ChainPlans {
-  readonly #patience: Patience
+  readonly #opening: Opening
   #above: readonly string[] = []
 
   constructor(plan: ImagePlan, report: Report) {
-    this.#patience = new Patience(plan.openMs, report)
+    this.#opening = new Opening(plan.openMs, report)
     this.#above = chained([], printable(plan.image))
   }
 
   /** What the name `inside` leads to from `plan`; undefined without leave for one more file. */
   async below(plan: ImagePlan, inside: string, format?: string): Promise<ImagePlan | undefined> {
-    const open = (file: SourcePlan) => sliced(file, this.#patience)
+    const open = (file: SourcePlan) => sliced(file, this.#opening)
     const below = await planBelow(plan, inside, format, open)
     if (below) this.#above = chained(this.#above, printable(below.image))
     return below
@@ -159,14 +183,14 @@ export class ChainPlans {
 async function dataFileOf(
   plan: ImagePlan,
   inside: string | undefined,
-  patience: Patience,
+  opening: Opening,
 ): Promise<BlockSource | undefined> {
   const file = await dataFilePlan(plan, inside)
-  return file && sliced(file, patience)
+  return file && sliced(file, opening)
 }
 
-async function sliced(plan: SourcePlan, patience: Patience): Promise<BlockSource> {
-  const file = await fetched(plan, patience)
+async function sliced(plan: SourcePlan, opening: Opening): Promise<BlockSource> {
+  const file = await fetched(plan, opening)
   const { offset, sizeLimit = Infinity } = plan
   if (offset === 0 && sizeLimit >= file.size) return file
   if (offset >= file.size) {
@@ -178,22 +202,49 @@ async function sliced(plan: SourcePlan, patience: Patience): Promise<BlockSource
   return new Slice(file, offset, Math.min(sizeLimit, file.size - offset))
 }
 
-async function fetched(plan: SourcePlan, patience: Patience): Promise<BlockSource> {
+async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource> {
   const name = plan.image
   switch (name.kind) {
     case 'memory':
       return new MemoryDevice(name.sizeBytes)
     case 'file':
       return FileSource.open(name.path, readCached)
-    case 'url': {
-      const { source, head } = await retrying(() => HttpSource.open(name.url, plan.http), patience)
-      const cache = new BlockCache(new RetrySource(source, patience), {
-        limitBytes: Math.floor(plan.cacheBytes * FETCHED_SHARE),
-        blockBytes: BLOCK_BYTES,
-        fetchBytes: FETCH_BYTES,
-      })
-      if (head.length > 0) cache.seed(head, 0)
-      return cache
-    }
+    case 'url':
+      return overHttp(name.url, plan, opening)
   }
+}
+
+async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<BlockSource> {
+  const limitBytes = Math.floor(plan.cacheBytes * FETCHED_SHARE)
+  const persistence = new Persistence(opening)
+  try {
+    const { report } = opening
+    if (!plan.http.tls.verifies) report('the certificates of servers are not checked')
+    const opened = await persistence.run(() => Mirrors.open(url, plan.http, report))
+    const source = new RetrySource(opened.source, opening)
+    opening.sources.push(() => {
+      const { waiting } = source
+      return { ...opened.source.state, ...(waiting && { waiting }) }
+    })
+    const cache = new BlockCache(source, {
+      limitBytes,
+      blockBytes: BLOCK_BYTES,
+      fetchBytes: FETCH_BYTES,
+    })
+    if (opened.head.length > 0) cache.seed(opened.head, 0)
+    return cache
+  } catch (error) {
+    if (!(error instanceof RangesRefused)) throw error
+    opening.report(`${error.message}: the whole file is fetched now, once (${shown(url)})`)
+    const tooLong = (bytes: number) => tooLongToKeep(url, bytes)
+    return new Bytes(await persistence.run(() => download(url, plan.http, limitBytes, tooLong)))
+  }
+}
+
+function tooLongToKeep(url: URL, bytes: number): SourceRefused {
+  const mebibytes = Math.ceil(bytes / FETCHED_SHARE / 2 ** 20)
+  return new SourceRefused('the server does not serve ranges, and the file is too long to keep', {
+    where: { url: shown(url), length: bytes },
+    advice: `use a server with ranges, such as nginx or Apache, or allow --cache ${mebibytes}M`,
+  })
 }

@@ -7,6 +7,7 @@ import type { ImageName } from '../src/image-name.ts'
 import type { ImagePlan, Permission } from '../src/plan.ts'
 import { openForReading } from '../src/stack.ts'
 import { patterned } from './fixtures/bytes.ts'
+import { PLAIN_HTTP } from './fixtures/http-options.ts'
 import { RangeServer } from './fixtures/range-server.ts'
 
 /** Which other files an image may lead to. */
@@ -48,7 +49,11 @@ async function bytesOf(image: ImageName, backing: readonly Permission[]): Promis
     image,
     format: 'qcow2',
     offset: 0,
-    http: { connections: 2, identity: 'etag', headers: { 'x-key': 'secret' }, stallMs: 2000 },
+    http: {
+      ...PLAIN_HTTP,
+      credentials: new Map([[new URL(server.url('/')).origin, { 'x-key': 'secret' }]]),
+      timeouts: { connectMs: 2000, firstByteMs: 2000, stallMs: 2000 },
+    },
     cacheBytes: 4 * MEBIBYTE,
     openMs: 0,
     backing,

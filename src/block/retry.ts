@@ -1,11 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type NetcowError, SourceChanged, SourceRefused, SourceUnavailable } from '../errors.ts'
+import { backoffMs } from './backoff.ts'
+import { type Clock, systemClock } from './clock.ts'
 import type { BlockSource, Extent } from './source.ts'
 
-const FIRST_PAUSE_MS = 250
-const LONGEST_PAUSE_MS = 15_000
+/** What passes sooner than this is not worth a line. */
+const UNSAID_MS = 1000
 /** A state that lasts is said again after this long, so that a console shows that it still lasts. */
 const REPEAT_LINE_MS = 10_000
+/** The file on the server was replaced: that does not pass by itself, so it is said less often. */
+const REPEAT_CHANGED_MS = 60_000
 
 export interface RetryPolicy {
   /** Whether this failure passes by itself, so that trying again makes sense. */
@@ -14,45 +17,151 @@ export interface RetryPolicy {
   readonly timeoutMs: number
   /** Takes one line for the user when waiting begins, while it lasts, and when it is over. */
   readonly report: (line: string) => void
+  readonly clock: Clock
 }
 
-/** Repeats `attempt` while it fails with an error that passes by itself; `signal` ends a pause. */
-export async function retrying<T>(
-  attempt: () => Promise<T> | T,
-  policy: RetryPolicy,
-  signal?: AbortSignal,
-): Promise<T> {
-  let since: number | undefined
-  let reportedAt = -Infinity
-  for (let tries = 1; ; tries++) {
-    try {
-      const value = await attempt()
-      if (since !== undefined) policy.report(`the source answers again after ${waited(since)}`)
-      return value
-    } catch (error) {
-      if (!policy.passes(error)) throw error
-      const now = performance.now()
-      since ??= now
-      const pause = pauseMs(tries, error)
-      if (now - since + pause > policy.timeoutMs) throw error
-      if (now - reportedAt >= REPEAT_LINE_MS) {
-        reportedAt = now
-        policy.report(`waiting for the source (${waited(since)}, try ${tries}): ${error.line}`)
+/** What is waited for just now. */
+export interface Waiting {
+  /** The line of the newest failure. */
+  readonly reason: string
+  readonly waitedMs: number
+  /** How often the source was asked in vain. */
+  readonly tries: number
+  /** How many reads wait. */
+  readonly reads: number
+}
+
+/** One spell of a source being away. */
+interface Outage {
+  readonly sinceMs: number
+  readonly over: AbortController
+  /** Until then nobody knocks, because the server asked for that. */
+  notBeforeMs: number
+  reason: string
+  tries: number
+  waiting: number
+  /** Said on the console, so that its end is said, too. */
+  said: boolean
+  /** Resolves when everyone who came before has had their turn. */
+  turns: Promise<void>
+}
+
+/**
+ * Repeats what fails with an error that passes by itself. While the source is away only one of
+ * those who wait knocks at a time, each in turn; whoever is let in lets in all the others.
+ */
+export class Persistence {
+  readonly #policy: RetryPolicy
+  readonly #closing = new AbortController()
+  #outage: Outage | undefined
+  #saidAtMs = -Infinity
+
+  constructor(policy: RetryPolicy) {
+    this.#policy = policy
+  }
+
+  get waiting(): Waiting | undefined {
+    const outage = this.#outage
+    if (outage === undefined) return undefined
+    const { reason, tries, waiting } = outage
+    return { reason, waitedMs: this.#lasted(outage), tries, reads: waiting }
+  }
+
+  async run<T>(attempt: () => Promise<T> | T): Promise<T> {
+    if (this.#outage !== undefined) await this.#turn(this.#outage)
+    for (;;) {
+      this.#closing.signal.throwIfAborted()
+      try {
+        const value = await attempt()
+        this.#answered()
+        return value
+      } catch (error) {
+        const passes = this.#policy.passes(error)
+        if (passes && (await this.#wait(error))) continue
+        if (this.#outage?.waiting === 0) this.#outage = undefined
+        throw error
       }
-      await sleep(pause, undefined, signal === undefined ? {} : { signal })
     }
+  }
+
+  /** Ends all pauses; what waits is thrown an AbortError. */
+  close(): void {
+    this.#closing.abort()
+  }
+
+  /** Waits until it makes sense to try again; false when that would be too late. */
+  async #wait(error: NetcowError): Promise<boolean> {
+    const { clock, timeoutMs } = this.#policy
+    const outage = (this.#outage ??= begun(error, clock.now()))
+    outage.reason = error.line
+    outage.tries++
+    if (error instanceof SourceUnavailable) {
+      outage.notBeforeMs = Math.max(outage.notBeforeMs, clock.now() + error.retryAfterMs)
+    }
+    if (this.#lasted(outage) + this.#pauseMs(outage) > timeoutMs) return false
+    this.#say(outage, error)
+    await this.#turn(outage)
+    return true
+  }
+
+  /** Waits for the others who came before and then for a pause, or until someone was answered. */
+  async #turn(outage: Outage): Promise<void> {
+    const signal = AbortSignal.any([outage.over.signal, this.#closing.signal])
+    const before = outage.turns
+    const turn = async () => {
+      await before
+      if (signal.aborted) return
+      await this.#policy.clock.sleep(this.#pauseMs(outage), signal).catch(() => {})
+    }
+    outage.turns = turn()
+    outage.waiting++
+    await outage.turns
+    outage.waiting--
+  }
+
+  #pauseMs({ notBeforeMs, tries }: Outage): number {
+    return Math.max(0, notBeforeMs - this.#policy.clock.now()) + backoffMs(Math.max(tries, 1))
+  }
+
+  #answered(): void {
+    const outage = this.#outage
+    if (outage === undefined) return
+    this.#outage = undefined
+    outage.over.abort()
+    if (outage.said) this.#policy.report(`the source answers again after ${this.#waited(outage)}`)
+  }
+
+  #say(outage: Outage, error: NetcowError): void {
+    const changed = error instanceof SourceChanged
+    const now = this.#policy.clock.now()
+    if (now - this.#saidAtMs < (changed ? REPEAT_CHANGED_MS : REPEAT_LINE_MS)) return
+    if (!changed && this.#lasted(outage) < UNSAID_MS) return
+    this.#saidAtMs = now
+    outage.said = true
+    const times = `${this.#waited(outage)}, try ${outage.tries}`
+    this.#policy.report(`waiting for the source (${times}): ${error.line}`)
+  }
+
+  #lasted({ sinceMs }: Outage): number {
+    return this.#policy.clock.now() - sinceMs
+  }
+
+  #waited(outage: Outage): string {
+    return `${Math.round(this.#lasted(outage) / 1000)} s`
   }
 }
 
-/** Doubles from try to try; the jitter keeps a thousand machines from coming back as one. */
-function pauseMs(tries: number, error: NetcowError): number {
-  const asked = error instanceof SourceUnavailable ? error.retryAfterMs : 0
-  const step = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(tries - 1, 10))
-  return asked + step * (0.5 + Math.random() / 2)
-}
-
-function waited(since: number): string {
-  return `${Math.round((performance.now() - since) / 1000)} s`
+function begun(error: NetcowError, now: number): Outage {
+  return {
+    sinceMs: now,
+    over: new AbortController(),
+    notBeforeMs: now,
+    reason: error.line,
+    tries: 0,
+    waiting: 0,
+    said: false,
+    turns: Promise.resolve(),
+  }
 }
 
 /**
@@ -61,12 +170,14 @@ function waited(since: number): string {
  */
 export class Patience implements RetryPolicy {
   readonly report: (line: string) => void
+  readonly clock: Clock
   readonly #openMs: number
   #inUse = false
 
-  constructor(openMs: number, report: (line: string) => void) {
-    this.#openMs = openMs
+  constructor(openMs: number, report: (line: string) => void, clock: Clock = systemClock) {
     this.report = report
+    this.clock = clock
+    this.#openMs = openMs
   }
 
   get timeoutMs(): number {
@@ -87,25 +198,27 @@ export class Patience implements RetryPolicy {
 /** Waits out every failure of a source in use, so that a root disk never sees one. */
 export class RetrySource implements BlockSource {
   readonly #base: BlockSource
-  readonly #policy: RetryPolicy
-  readonly #closing = new AbortController()
+  readonly #persistence: Persistence
 
   constructor(base: BlockSource, policy: RetryPolicy) {
     this.#base = base
-    this.#policy = policy
+    this.#persistence = new Persistence(policy)
   }
 
   get size(): number {
     return this.#base.size
   }
+  get waiting(): Waiting | undefined {
+    return this.#persistence.waiting
+  }
   read(target: Uint8Array, offset: number): Promise<void> {
-    return retrying(() => this.#base.read(target, offset), this.#policy, this.#closing.signal)
+    return this.#persistence.run(() => this.#base.read(target, offset))
   }
   extent(offset: number, length: number): Promise<Extent> {
     return this.#base.extent(offset, length)
   }
   [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort()
+    this.#persistence.close()
     return this.#base[Symbol.asyncDispose]()
   }
 }

@@ -10,7 +10,6 @@ import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { findRoot } from './find-root.ts'
-import { provideNameServers } from './name-servers.ts'
 import { wantedNetwork } from './network/ip-word.ts'
 import { setUpNetwork } from './network/network.ts'
 import { RULE, installRule, linkRoot, rootIsLinked } from './root-link.ts'
@@ -85,7 +84,6 @@ async function attachRoot(
 ): Promise<number> {
   const [index] = attachedDevices()
   if (index === undefined) {
-    provideNameServers()
     const outcome = await attach(imageOf(words, netroot), words)
     if (outcome.kind === 'failed') {
       say(outcome.line)

@@ -43,11 +43,16 @@ export const IMAGE_OPTIONS: readonly OptionName[] = [
   'allow-corrupt',
   'cache',
   'timeout',
+  'mirror',
   'connections',
   'identity',
   'header',
   'header-file',
   'ca',
+  'client-cert',
+  'client-key',
+  'proxy',
+  'insecure',
 ]
 
 /** Sorts the words of a call. Throws `UsageError` with the nearest option for a mistyped one. */

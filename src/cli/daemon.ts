@@ -5,6 +5,7 @@ import { announce, isConnected, readPartitions, tuneQueue } from '../kernel/bloc
 import { KernelLog } from '../kernel/log.ts'
 import { protectFromOutOfMemory } from '../kernel/process.ts'
 import { printable } from '../image-name.ts'
+import type { DevicePlan } from '../plan.ts'
 import { openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
@@ -29,7 +30,7 @@ async function runDaemon({ operands: [image = ''], options }: Call): Promise<num
     if (!attached) tell({ kind: 'waiting', line })
   }
   try {
-    const plan = await attachPlan(image, options)
+    const plan = lasting(await attachPlan(image, options))
     const served = await openForUse(plan, report)
     await using _source = served.source
     const client = await attachToKernel(served, plan.sectorBytes, options.device, {
@@ -59,6 +60,11 @@ async function runDaemon({ operands: [image = ''], options }: Call): Promise<num
     tell({ kind: 'failed', line: lineOf(error), exitCode: exitCodeOf(error) })
     throw error
   }
+}
+
+/** Our working directory is /run, and that lasts, while every path ends with the initramfs. */
+function lasting(plan: DevicePlan): DevicePlan {
+  return { ...plan, http: { ...plan.http, runDirectory: '.' } }
 }
 
 /** Makes the device usable: its queue, its partitions, and what udev thinks of it. */

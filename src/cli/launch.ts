@@ -13,6 +13,8 @@ import { type Message, parseMessage } from './channel.ts'
  */
 const ARGV0 = '@netcow'
 
+const RUN = '/run'
+
 /** What became of a daemon. */
 export type Outcome = Exclude<Message, { kind: 'waiting' }>
 
@@ -32,7 +34,8 @@ export async function launchDaemon(
   becomeIoFlusher()
   const child = spawn(process.execPath, [...scriptOf(process.argv), 'daemon', ...argv], {
     argv0: ARGV0,
-    cwd: '/',
+    // Outlives the initramfs, whatever becomes of its name: leases are read there for ever.
+    cwd: RUN,
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })

@@ -115,11 +115,22 @@ export const OPTIONS = {
   'read-only': { help: 'refuse writes' },
   cache: { argument: 'SIZE', help: 'how much of the image is kept in RAM (default 64M)' },
   timeout: { argument: 'SECONDS', help: 'how long to wait for an absent server at open' },
+  mirror: {
+    argument: 'URL',
+    help: 'another place of the same file, proven by ETag or digest; may be repeated',
+  },
   connections: { argument: 'N', help: 'connections to the server, 1 to 64 (default 8)' },
   identity: { argument: 'etag|length', help: 'what pins the version of the file (default etag)' },
   header: { argument: "'K: V'", help: 'a header for the server; may be repeated' },
-  'header-file': { argument: 'FILE', help: 'headers for the server, one a line; for secrets' },
-  ca: { argument: 'FILE', help: 'PEM certificates to trust for https' },
+  'header-file': {
+    argument: 'FILE',
+    help: "headers, one a line, for secrets; those after '[https://HOST]' are for that server",
+  },
+  ca: { argument: 'FILE', help: 'PEM certificates to trust for https (default: the system)' },
+  'client-cert': { argument: 'FILE', help: 'PEM certificate to show to the server' },
+  'client-key': { argument: 'FILE', help: 'PEM key of the client certificate' },
+  proxy: { argument: 'URL', help: 'an http or https proxy for everything' },
+  insecure: { help: 'take any certificate of a server' },
   'sector-size': { argument: '512|4096', help: 'the logical sectors of the device (default 512)' },
   device: { argument: '/dev/nbdN', help: 'the device to use (default: the next free one)' },
   socket: { argument: 'PATH', help: 'serve on a Unix socket' },
@@ -142,7 +153,11 @@ export const OPTIONS = {
 export type OptionName = keyof typeof OPTIONS
 
 /** Options that may be given several times. */
-export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>(['header', 'backing'])
+export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>([
+  'header',
+  'backing',
+  'mirror',
+])
 
 export function optionText(name: OptionName): OptionText {
   return OPTIONS[name]
@@ -170,6 +185,11 @@ const Options = z.object({
   header: z._default(z.array(parsed("'Name: value'", parseHeader)), []),
   'header-file': z.optional(path),
   ca: z.optional(path),
+  mirror: z._default(z.array(parsed('an http or https URL', nonEmpty)), []),
+  'client-cert': z.optional(path),
+  'client-key': z.optional(path),
+  proxy: z.optional(parsed('an http or https URL', nonEmpty)),
+  insecure: flag,
   'sector-size': z._default(oneOf(['512', '4096']), '512'),
   device: z.optional(parsed('a device such as /dev/nbd0', parseDevice)),
   socket: z.optional(path),

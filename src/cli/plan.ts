@@ -1,14 +1,14 @@
-import { readFile } from 'node:fs/promises'
+import { fileOf } from './files.ts'
 import { UsageError } from '../errors.ts'
 import type { ImageName } from '../image-name.ts'
-import type { DevicePlan, HttpOptions, ImagePlan, Permission } from '../plan.ts'
-import { type Options, parseHeader } from './options.ts'
+import type { DevicePlan, ImagePlan, Permission } from '../plan.ts'
+import { httpOptions } from './http-options.ts'
+import type { Options } from './options.ts'
 import { parseSize } from './size.ts'
+import { webAddress } from './web-address.ts'
 
 /** How long a command waits for an absent server unless it is told otherwise. */
 const COMMAND_OPEN_MS = 30_000
-/** Silence on a connection that is taken for a failure. */
-const STALL_MS = 15_000
 
 /** IMAGE as a path, an http(s) URL, or `memory:SIZE`. Throws `UsageError`. */
 export function imageName(text: string): ImageName {
@@ -18,30 +18,22 @@ export function imageName(text: string): ImageName {
     throw new UsageError(`'${text}' has no size`, { advice: 'write it like memory:64M' })
   }
   if (!/^[a-z][a-z\d+.-]*:\/\//i.test(text)) return { kind: 'file', path: text }
-  const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
-    throw new UsageError(`'${text}' is neither a path nor an http or https URL`)
-  }
-  if (url.username !== '' || url.password !== '') {
-    throw new UsageError('the URL holds a user name or a password, which everyone could read', {
-      advice: "put 'Authorization: Basic ...' into a file and name it with --header-file",
-    })
-  }
-  return { kind: 'url', url }
+  return { kind: 'url', url: webAddress(text) }
 }
 
 export async function imagePlan(image: string, options: Options): Promise<ImagePlan> {
   const { sizelimit, timeout, snapshot } = options
   const dataFile = options['data-file']
   const keyFile = options['luks-key-file']
+  const name = imageName(image)
   return {
-    image: imageName(image),
+    image: name,
     format: options.format,
     offset: options.offset,
     ...(sizelimit === undefined ? {} : { sizeLimit: sizelimit }),
     cacheBytes: options.cache,
     openMs: timeout === undefined ? COMMAND_OPEN_MS : timeout * 1000,
-    http: await httpOptions(options),
+    http: await httpOptions(name, options),
     ...(snapshot === undefined ? {} : { snapshot }),
     backing: permissions(options.backing),
     ...(dataFile === undefined ? {} : { dataFile: imageName(dataFile) }),
@@ -84,45 +76,4 @@ export async function devicePlan(
     sectorBytes: Number(options['sector-size']),
     whenFull: more.whenFull,
   }
-}
-
-async function httpOptions(options: Options): Promise<HttpOptions> {
-  const fromFile = options['header-file']
-  const lines = fromFile === undefined ? '' : await textOf('--header-file', fromFile)
-  const ca = options.ca === undefined ? undefined : await textOf('--ca', options.ca)
-  return {
-    connections: options.connections,
-    identity: options.identity,
-    headers: Object.fromEntries([...options.header, ...headersOf(lines, fromFile ?? '')]),
-    ...(ca === undefined ? {} : { ca }),
-    stallMs: STALL_MS,
-  }
-}
-
-function headersOf(text: string, path: string): (readonly [string, string])[] {
-  const lines = text.split(/\r?\n/).map((line) => line.trim())
-  return lines.flatMap((line, index) => {
-    if (line === '' || line.startsWith('#')) return []
-    const header = parseHeader(line)
-    if (header === undefined) {
-      // Not the line itself: it may be a secret.
-      throw new UsageError("--header-file has a line that is not 'Name: value'", {
-        where: { path, line: index + 1 },
-      })
-    }
-    return [header]
-  })
-}
-
-export async function textOf(option: string, path: string): Promise<string> {
-  return (await fileOf(option, path)).toString('utf8')
-}
-
-async function fileOf(option: string, path: string): Promise<Buffer> {
-  return readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new UsageError(`${option} cannot be read: ${cause.code ?? cause.message}`, {
-      where: { path },
-      cause,
-    })
-  })
 }

@@ -27,10 +27,14 @@ const WORDS: readonly OptionName[] = [
   'overlay',
   'cache',
   'timeout',
+  'mirror',
   'connections',
   'identity',
   'header-file',
   'ca',
+  'client-cert',
+  'client-key',
+  'proxy',
   'sector-size',
 ]
 /** Shows what happens, with stack traces. */
@@ -44,7 +48,7 @@ export function parseBootWords(commandLine: string): BootWords {
   let image: string | undefined
   let findsRoot = true
   let readOnly = false
-  const texts: Partial<Record<OptionName, string | string[]>> = {}
+  const texts: Partial<Record<OptionName, string | string[] | boolean>> = {}
   for (const { name, value } of parseKernelCommandLine(commandLine)) {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
@@ -54,6 +58,11 @@ export function parseBootWords(commandLine: string): BootWords {
       readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {
       image = value ?? ''
+    } else if (name === 'proxy') {
+      // Both words are dracut's, too.
+      texts.proxy = value ?? ''
+    } else if (name === 'rd.noverifyssl') {
+      texts.insecure = value !== '0'
     } else {
       const option = optionOf(name)
       if (option === DEBUG) texts.log = value === '0' ? 'warn' : 'debug'
@@ -105,8 +114,9 @@ function optionOf(name: string): OptionName | typeof DEBUG | undefined {
 
 /** The same options as words of `netcow attach`. */
 export function argvOf(options: OptionTexts): string[] {
-  return WORDS.concat('log').flatMap((name) => {
+  return WORDS.concat('log', 'insecure').flatMap((name) => {
     const text = options[name] ?? []
+    if (typeof text === 'boolean') return text ? [`--${name}`] : []
     const texts = Array.isArray(text) ? text : [text]
     return texts.map((value) => `--${name}=${value}`)
   })

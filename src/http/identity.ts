@@ -29,11 +29,16 @@ export function pin(headers: Headers, size: number, mode: IdentityMode, url: str
   })
 }
 
+/** What the version is known by. */
+export function textOf({ size, validator }: Identity): string {
+  return validator.kind === 'length' ? `${size} bytes` : validator.value
+}
+
 /** Throws `SourceChanged` unless the response belongs to the pinned version. */
 export function checkIdentity(pinned: Identity, headers: Headers, size: number, url: string): void {
   const { validator } = pinned
   const now = answered(validator.kind, headers, size)
-  const then = validator.kind === 'length' ? `${pinned.size} bytes` : validator.value
+  const then = textOf(pinned)
   if (size === pinned.size && now === then) return
   throw new SourceChanged('the file on the server has changed', {
     where: { url, pinned: then, now: size === pinned.size ? now : `${size} bytes` },

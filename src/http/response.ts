@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { SourceRefused, SourceUnavailable } from '../errors.ts'
+import { RangesRefused, SourceRefused, SourceUnavailable } from '../errors.ts'
 
 /** Sorts HTTP statuses by what they mean to a reader of ranges (RFC 9110, section 15). */
 
@@ -24,15 +24,21 @@ export function errorOfStatus(
     const retryAfterMs = retryAfter(headers['retry-after'])
     return new SourceUnavailable(`the server answers ${status}`, { where, retryAfterMs })
   }
+  if (status === 200) {
+    return new RangesRefused(
+      'the server does not serve ranges (it answers 200 to a range request)',
+      {
+        where,
+        advice:
+          'use a web server with range requests, such as nginx or Apache, without compression',
+      },
+    )
+  }
   const [what, advice] = REFUSALS[status] ?? [`the server answers ${status}`, 'check the URL']
   return new SourceRefused(what, { where, advice })
 }
 
 const REFUSALS: Readonly<Record<number, readonly [what: string, advice: string]>> = {
-  200: [
-    'the server does not serve ranges (it answers 200 to a range request)',
-    'use a web server with range requests, such as nginx or Apache, without compression',
-  ],
   401: ['the server wants credentials (401)', 'give them with --header-file'],
   403: ['the server forbids it (403)', 'check its permissions or give credentials'],
   404: ['no such file on the server (404)', 'check the URL'],

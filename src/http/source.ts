@@ -1,120 +1,84 @@
-import { Agent } from 'undici'
+import assert from 'node:assert/strict'
 import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
-import { SourceRefused } from '../errors.ts'
 import { shown } from '../image-name.ts'
+import { SourceUnavailable } from '../errors.ts'
+import { WANTED } from './digest.ts'
 import { type Identity, type IdentityMode, checkIdentity, pin } from './identity.ts'
-import { rememberingLookup } from './lookup.ts'
-import { type RangeAnswer, requestRange } from './range-request.ts'
+import { Pace } from './pace.ts'
+import { type RangeAnswer, type RangeHead, requestRange } from './range-request.ts'
+import type { Headers } from './response.ts'
+import { type Route, follow } from './redirects.ts'
 
-export interface HttpOptions {
-  /** Connections to one origin, and so ranges under way at once; 1 to 64. */
-  readonly connections: number
-  readonly identity: IdentityMode
-  /** Sent to the origin of the URL and to no other, lower-case names. */
-  readonly headers: Readonly<Record<string, string>>
-  /** PEM certificates to trust instead of the built-in ones. */
-  readonly ca?: string
-  /** A redirect to another origin is refused. */
-  readonly staysAtOrigin?: boolean
-  /** Limit of silence on a connection: while connecting, before the first byte, between bytes. */
-  readonly stallMs: number
-}
-
-/** As many as browsers follow. */
-const MOST_REDIRECTS = 20
 /** The first request brings the head of the image along: header, L1 table and often more. */
 const HEAD_BYTES = 128 * 1024
+/** How often one read goes on where its body broke off, each time with something gained. */
+const MOST_CUTS = 16
 
-/** Ranges of one version of one file on a web server. */
+/** What the first answer brought. */
+export interface Opened {
+  readonly route: Route
+  readonly source: HttpSource
+  readonly head: Uint8Array
+  readonly headers: Headers
+}
+
+type Filled = Extract<RangeAnswer, { kind: 'range' | 'cut' }>
+
+/** Ranges of one version of one file on one web server. */
 export class HttpSource implements BlockSource {
-  readonly #agent: Agent
-  readonly #url: URL
-  readonly #options: HttpOptions
-  readonly #identity: Identity
-  /** Where redirects led; asked first until it refuses. */
+  readonly identity: Identity
+  readonly pace = new Pace()
+  readonly #route: Route
+  /** Where redirects led; asked first, for as long as it answers. */
   #resolved: URL
-  #requests = 1
-  #receivedBytes: number
+  #requests = 0
+  #receivedBytes = 0
 
-  private constructor(
-    agent: Agent,
-    url: URL,
-    resolved: URL,
-    options: HttpOptions,
-    identity: Identity,
-    receivedBytes: number,
-  ) {
-    this.#agent = agent
-    this.#url = url
+  private constructor(route: Route, resolved: URL, identity: Identity) {
+    this.#route = route
     this.#resolved = resolved
-    this.#options = options
-    this.#identity = identity
-    this.#receivedBytes = receivedBytes
+    this.identity = identity
   }
 
   /**
    * Asks for the head of the file, pins its version and hands over the bytes that came.
    * Throws `SourceUnavailable` for what may pass and `SourceRefused` for what will not.
    */
-  static async open(
-    url: URL,
-    options: HttpOptions,
-  ): Promise<{ source: HttpSource; head: Uint8Array }> {
-    const agent = new Agent({
-      connections: options.connections,
-      pipelining: 1,
-      headersTimeout: options.stallMs,
-      bodyTimeout: options.stallMs,
-      connect: {
-        timeout: options.stallMs,
-        lookup: rememberingLookup(),
-        ...(options.ca === undefined ? {} : { ca: options.ca }),
-      },
-    })
-    try {
-      const head = new Uint8Array(HEAD_BYTES)
-      const { answer, resolved } = await follow(agent, url, options, head, 0, () => {})
-      const identity = pin(answer.headers, answer.size, options.identity, shown(url))
-      const source = new HttpSource(agent, url, resolved, options, identity, answer.length)
-      return { source, head: head.subarray(0, answer.length) }
-    } catch (error) {
-      await agent.destroy()
-      throw error
-    }
+  static async open(route: Route, mode: IdentityMode, wantsDigest = false): Promise<Opened> {
+    const { url } = route
+    const head = new Uint8Array(HEAD_BYTES)
+    const headers = wantsDigest ? { ...route.headers, 'want-repr-digest': WANTED } : route.headers
+    const { answer, resolved } = await follow({ ...route, headers }, url, (exchange) =>
+      requestRange(exchange, head, 0, () => {}),
+    )
+    if (answer.kind === 'cut') throw answer.error
+    const identity = pin(answer.headers, answer.size, mode, shown(url))
+    const source = new HttpSource(route, resolved, identity)
+    source.#requests++
+    source.#count(answer)
+    using underway = source.pace.begin(answer.length)
+    underway.took(answer.firstByteMs, answer.lastByteMs)
+    return { route, source, head: head.subarray(0, answer.length), headers: answer.headers }
   }
 
   get size(): number {
-    return this.#identity.size
-  }
-  get identity(): Identity {
-    return this.#identity
+    return this.identity.size
   }
   get counters(): { readonly requests: number; readonly receivedBytes: number } {
     return { requests: this.#requests, receivedBytes: this.#receivedBytes }
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  /** @param signal once it aborts, `target` is not written to any more */
+  async read(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<void> {
     assertRange(this.size, offset, target.length)
-    const check = (answer: RangeAnswer) =>
-      checkIdentity(this.#identity, answer.headers, answer.size, shown(this.#url))
-    this.#requests++
-    const start = this.#resolved
-    try {
-      const { resolved } = await follow(
-        this.#agent,
-        start,
-        this.#optionsFor(start),
-        target,
-        offset,
-        check,
-      )
-      this.#resolved = resolved
-    } catch (error) {
-      // A pre-signed target has expired, or a stable URL has moved on: resolve it anew next time.
-      this.#resolved = this.#url
-      throw error
+    let filled = 0
+    for (let cuts = 0; ; cuts++) {
+      const answer = await this.#ask(target.subarray(filled), offset + filled, signal)
+      filled += answer.kind === 'range' ? answer.length : answer.filled
+      if (filled === target.length) return
+      assert(answer.kind === 'cut', 'the pinned length holds the whole range')
+      if (answer.filled === 0 || cuts === MOST_CUTS) throw answer.error
     }
-    this.#receivedBytes += target.length
   }
 
   async extent(offset: number, length: number): Promise<Extent> {
@@ -122,51 +86,48 @@ export class HttpSource implements BlockSource {
     return { kind: 'data', length, depth: 1 }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#agent.destroy()
+  async [Symbol.asyncDispose](): Promise<void> {
+    // The connections belong to whoever opened them.
   }
 
-  #optionsFor(start: URL): HttpOptions {
-    return start.origin === this.#url.origin ? this.#options : { ...this.#options, headers: {} }
-  }
-}
-
-/** Requests a range and follows redirects; our headers go no further than the first origin. */
-async function follow(
-  agent: Agent,
-  url: URL,
-  options: HttpOptions,
-  target: Uint8Array,
-  offset: number,
-  check: (answer: RangeAnswer) => void,
-): Promise<{ answer: RangeAnswer; resolved: URL }> {
-  let at = url
-  for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
-    const headers = at.origin === url.origin ? options.headers : {}
-    const answer = await requestRange(agent, at, headers, target, offset, check)
-    if (!('location' in answer)) return { answer, resolved: at }
-    at = redirected(at, answer.location)
-    if (options.staysAtOrigin === true && at.origin !== url.origin) {
-      throw new SourceRefused('the server redirects a chained file to another server', {
-        where: { url: shown(url), location: shown(at) },
+  /**
+   * Asks where redirects led, and if there is no answer from there the URL itself: a pre-signed
+   * target expires, a server moves. What the URL leads to by now may be another version, though;
+   * then the old place is kept, since only that one may have our version again.
+   */
+  async #ask(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<Filled> {
+    const { url } = this.#route
+    if (this.#resolved.href === url.href) return this.#askAt(url, target, offset, signal)
+    try {
+      return await this.#askAt(this.#resolved, target, offset, signal)
+    } catch (failure) {
+      if (signal?.aborted === true) throw failure
+      return await this.#askAt(url, target, offset, signal).catch((error: unknown) => {
+        throw failure instanceof SourceUnavailable ? failure : error
       })
     }
   }
-  throw new SourceRefused(`the server redirects more than ${MOST_REDIRECTS} times`, {
-    where: { url: shown(url) },
-  })
-}
 
-function redirected(from: URL, location: string): URL {
-  const to = URL.parse(location, from)
-  const where = { url: shown(from), location: to === null ? location : shown(to) }
-  if (to === null || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
-    throw new SourceRefused('the server redirects to something that is not a web address', {
-      where,
-    })
+  async #askAt(
+    url: URL,
+    target: Uint8Array,
+    offset: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Filled> {
+    const check = (head: RangeHead) =>
+      checkIdentity(this.identity, head.headers, head.size, shown(this.#route.url))
+    this.#requests++
+    using underway = this.pace.begin(target.length)
+    const { answer, resolved } = await follow(this.#route, url, (exchange) =>
+      requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check),
+    )
+    this.#resolved = resolved
+    this.#count(answer)
+    if (answer.kind === 'range') underway.took(answer.firstByteMs, answer.lastByteMs)
+    return answer
   }
-  if (from.protocol === 'https:' && to.protocol === 'http:') {
-    throw new SourceRefused('the server redirects from HTTPS to plain HTTP', { where })
+
+  #count(answer: Filled): void {
+    this.#receivedBytes += answer.kind === 'range' ? answer.length : answer.filled
   }
-  return to
 }

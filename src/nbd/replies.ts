@@ -44,24 +44,24 @@ export class SimpleReplies {
   /** What a reply to a read has before its bytes. */
   readonly readHead = SimpleReply.size
 
-  /** Completes the reply to a read, whose bytes stand behind room for `readHead`. */
-  completeRead(reply: Buffer, request: Request): Buffer {
-    return this.#put(reply, request, 0)
+  /** Puts what stands before the bytes of a read into `into`, at `start`. */
+  putReadHead(into: Buffer, start: number, request: Request): void {
+    this.#put(into, start, request, 0)
   }
   done(request: Request): Buffer {
-    return this.#put(Buffer.allocUnsafe(SimpleReply.size), request, 0)
+    return this.#put(Buffer.allocUnsafe(SimpleReply.size), 0, request, 0)
   }
   failed(request: Request, error: ErrorValue, _text: string): Buffer {
-    return this.#put(Buffer.allocUnsafe(SimpleReply.size), request, error)
+    return this.#put(Buffer.allocUnsafe(SimpleReply.size), 0, request, error)
   }
 
-  #put(reply: Buffer, request: Request, error: number): Buffer {
+  #put(into: Buffer, start: number, request: Request, error: number): Buffer {
     const { at } = SimpleReply
-    reply.writeInt32BE(SIMPLE_REPLY_MAGIC, at.magic)
-    reply.writeInt32BE(error, at.error)
-    reply.writeInt32BE(request.cookieHigh, at.cookie)
-    reply.writeInt32BE(request.cookieLow, at.cookie + 4)
-    return reply
+    into.writeInt32BE(SIMPLE_REPLY_MAGIC, start + at.magic)
+    into.writeInt32BE(error, start + at.error)
+    into.writeInt32BE(request.cookieHigh, start + at.cookie)
+    into.writeInt32BE(request.cookieLow, start + at.cookie + 4)
+    return into
   }
 }
 
@@ -75,13 +75,12 @@ export abstract class ChunkedReplies {
     this.readHead = headerBytes + DataChunk.size
   }
 
-  /** Completes a reply of one data chunk, whose bytes stand behind room for `readHead`. */
-  completeRead(reply: Buffer, request: Request): Buffer {
-    const length = reply.length - this.#headerBytes
-    this.putHeader(reply, REPLY_FLAG_DONE, Chunk.offsetData, request, length)
-    reply.writeInt32BE(request.offsetHigh, this.#headerBytes)
-    reply.writeInt32BE(request.offsetLow, this.#headerBytes + 4)
-    return reply
+  /** Puts what stands before all bytes of a read, as one data chunk, into `into`, at `start`. */
+  putReadHead(into: Buffer, start: number, request: Request): void {
+    const length = DataChunk.size + request.length
+    this.putHeader(into, start, REPLY_FLAG_DONE, Chunk.offsetData, request, length)
+    into.writeInt32BE(request.offsetHigh, start + this.#headerBytes)
+    into.writeInt32BE(request.offsetLow, start + this.#headerBytes + 4)
   }
   done(request: Request): Buffer {
     return this.#chunk(REPLY_FLAG_DONE, Chunk.none, request, 0)
@@ -98,7 +97,7 @@ export abstract class ChunkedReplies {
   /** What stands before the `length` bytes at `offset` that are sent as a data chunk of their own. */
   dataHead(request: Request, offset: number, length: number, flags: number): Buffer {
     const head = Buffer.allocUnsafe(this.readHead)
-    this.putHeader(head, flags, Chunk.offsetData, request, DataChunk.size + length)
+    this.putHeader(head, 0, flags, Chunk.offsetData, request, DataChunk.size + length)
     DataChunk.encode({ offset }, head.subarray(this.#headerBytes))
     return head
   }
@@ -122,7 +121,8 @@ export abstract class ChunkedReplies {
   protected abstract readonly statusType: Chunk
   protected abstract statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array
   protected abstract putHeader(
-    chunk: Buffer,
+    into: Buffer,
+    start: number,
     flags: number,
     type: Chunk,
     request: Request,
@@ -131,7 +131,7 @@ export abstract class ChunkedReplies {
 
   #chunk(flags: number, type: Chunk, request: Request, length: number): Buffer {
     const chunk = Buffer.allocUnsafe(this.#headerBytes + length)
-    this.putHeader(chunk, flags, type, request, length)
+    this.putHeader(chunk, 0, flags, type, request, length)
     return chunk
   }
 }
@@ -144,19 +144,20 @@ class StructuredReplies extends ChunkedReplies {
   }
 
   protected putHeader(
-    chunk: Buffer,
+    into: Buffer,
+    start: number,
     flags: number,
     type: Chunk,
     request: Request,
     length: number,
   ): void {
     const { at } = StructuredReply
-    chunk.writeInt32BE(STRUCTURED_REPLY_MAGIC, at.magic)
-    chunk.writeUInt16BE(flags, at.flags)
-    chunk.writeUInt16BE(type, at.type)
-    chunk.writeInt32BE(request.cookieHigh, at.cookie)
-    chunk.writeInt32BE(request.cookieLow, at.cookie + 4)
-    chunk.writeInt32BE(length, at.length)
+    into.writeInt32BE(STRUCTURED_REPLY_MAGIC, start + at.magic)
+    into.writeUInt16BE(flags, start + at.flags)
+    into.writeUInt16BE(type, start + at.type)
+    into.writeInt32BE(request.cookieHigh, start + at.cookie)
+    into.writeInt32BE(request.cookieLow, start + at.cookie + 4)
+    into.writeInt32BE(length, start + at.length)
   }
 
   protected statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array {
@@ -179,22 +180,23 @@ class ExtendedReplies extends ChunkedReplies {
   }
 
   protected putHeader(
-    chunk: Buffer,
+    into: Buffer,
+    start: number,
     flags: number,
     type: Chunk,
     request: Request,
     length: number,
   ): void {
     const { at } = ExtendedReply
-    chunk.writeInt32BE(EXTENDED_REPLY_MAGIC, at.magic)
-    chunk.writeUInt16BE(flags, at.flags)
-    chunk.writeUInt16BE(type, at.type)
-    chunk.writeInt32BE(request.cookieHigh, at.cookie)
-    chunk.writeInt32BE(request.cookieLow, at.cookie + 4)
-    chunk.writeInt32BE(request.offsetHigh, at.offset)
-    chunk.writeInt32BE(request.offsetLow, at.offset + 4)
-    chunk.writeInt32BE(0, at.length)
-    chunk.writeInt32BE(length, at.length + 4)
+    into.writeInt32BE(EXTENDED_REPLY_MAGIC, start + at.magic)
+    into.writeUInt16BE(flags, start + at.flags)
+    into.writeUInt16BE(type, start + at.type)
+    into.writeInt32BE(request.cookieHigh, start + at.cookie)
+    into.writeInt32BE(request.cookieLow, start + at.cookie + 4)
+    into.writeInt32BE(request.offsetHigh, start + at.offset)
+    into.writeInt32BE(request.offsetLow, start + at.offset + 4)
+    into.writeInt32BE(0, start + at.length)
+    into.writeInt32BE(length, start + at.length + 4)
   }
 
   protected statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array {

@@ -20,6 +20,8 @@ const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 32 * 1024 * 1024 } as cons
 export interface ServerOptions {
   /** Told of what goes wrong and is not the client's doing. */
   readonly report: (error: unknown) => void
+  /** A handshake has this long; 10 seconds unless said. */
+  readonly negotiationMs?: number
   /** What is under way has this long to end once the server ends; 10 seconds unless said. */
   readonly farewellMs?: number
 }
@@ -102,13 +104,17 @@ class Deadlines implements Disposable {
 
   constructor(
     socket: Socket,
-    { signal, farewellMs = FAREWELL_MS }: ServerOptions & { signal: AbortSignal },
+    {
+      signal,
+      farewellMs = FAREWELL_MS,
+      negotiationMs = NEGOTIATION_MS,
+    }: ServerOptions & { signal: AbortSignal },
   ) {
     this.#socket = socket
     this.#signal = signal
     this.#farewellMs = farewellMs
     this.#gone = new Promise((resolve) => void socket.once('close', () => resolve()))
-    this.#timer = setTimeout(() => socket.destroy(), NEGOTIATION_MS)
+    this.#timer = setTimeout(() => socket.destroy(), negotiationMs)
     signal.addEventListener('abort', this.#stop)
     if (signal.aborted) this.#stop()
   }

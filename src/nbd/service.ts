@@ -11,6 +11,7 @@ import {
   REPLY_FLAG_DONE,
   StatusPayload,
 } from './protocol.ts'
+import type { Outbox, Room } from './outbox.ts'
 import { ChunkedReplies, type Replies } from './replies.ts'
 import type { Request } from './request.ts'
 import { inSlices } from './slices.ts'
@@ -32,19 +33,18 @@ export class Refusal extends Error {
   }
 }
 
-/** The whole of a reply, or its pieces in their order. */
-export type Answer = Buffer | readonly Buffer[]
-
 /** Carries out the requests of one session that `errorOf` let pass, and makes their replies. */
 export class Service {
   readonly #session: Session
   readonly #replies: Replies
+  readonly #outbox: Outbox
   readonly #over: () => boolean
 
   /** @param over whether the client is gone, so that long work may end */
-  constructor(session: Session, replies: Replies, over: () => boolean) {
+  constructor(session: Session, replies: Replies, outbox: Outbox, over: () => boolean) {
     this.#session = session
     this.#replies = replies
+    this.#outbox = outbox
     this.#over = over
   }
 
@@ -64,10 +64,10 @@ export class Service {
   }
 
   /**
-   * The reply, or a promise of it where something has to be waited for. It rejects with `Refusal`
-   * for what can only be seen now, and with whatever the device fails with.
+   * Carries out a request and leaves the reply in the outbox. Rejects with `Refusal` for what can
+   * only be seen now, and with whatever the device fails with; there is no reply then.
    */
-  perform(request: Request): Answer | Promise<Answer> {
+  perform(request: Request): Completion {
     switch (request.type) {
       case Command.read:
         return this.#read(request)
@@ -80,45 +80,71 @@ export class Service {
     }
   }
 
-  #read(request: Request): Answer | Promise<Answer> {
+  #read(request: Request): Completion {
     const { readHead } = this.#replies
-    const reply = Buffer.allocUnsafe(readHead + request.length)
-    const bytes = reply.subarray(readHead)
+    const room = this.#outbox.room(readHead + request.length)
+    const start = room.at + readHead
+    const bytes = room.slab.bytes.subarray(start, start + request.length)
     const reading = this.#session.served.source.read(bytes, request.offset)
-    if (reading === undefined) return this.#wasRead(request, reply, bytes)
-    return reading.then(() => this.#wasRead(request, reply, bytes))
+    if (reading === undefined) return this.#wasRead(request, room, bytes)
+    return reading.then(
+      () => this.#wasRead(request, room, bytes),
+      (error: unknown) => {
+        this.#outbox.giveBack(room)
+        throw error
+      },
+    )
   }
 
-  #wasRead(request: Request, reply: Buffer, bytes: Buffer): Answer | Promise<Answer> {
+  #wasRead(request: Request, room: Room, bytes: Buffer): Completion {
     const replies = this.#replies
     const maySplit = replies instanceof ChunkedReplies && !request.has(CommandFlag.df)
-    if (maySplit && mayHoldHole(bytes, request.offset)) {
-      const { source } = this.#session.served
-      return sparseReply(source, replies, request, bytes).then(
-        (sparse) => sparse ?? replies.completeRead(reply, request),
-      )
-    }
-    return replies.completeRead(reply, request)
+    if (maySplit && mayHoldHole(bytes, request.offset))
+      return this.#postSparse(request, replies, room, bytes)
+    this.#postRead(request, room)
+    return undefined
   }
 
-  #write(request: Request): Answer | Promise<Answer> {
+  #postRead(request: Request, room: Room): void {
+    this.#replies.putReadHead(room.slab.bytes, room.at, request)
+    this.#outbox.post(room)
+  }
+
+  async #postSparse(
+    request: Request,
+    replies: ChunkedReplies,
+    room: Room,
+    bytes: Buffer,
+  ): Promise<void> {
+    const { source } = this.#session.served
+    const pieces = await sparseReply(source, replies, request, bytes).catch((error: unknown) => {
+      this.#outbox.giveBack(room)
+      throw error
+    })
+    if (pieces === undefined) this.#postRead(request, room)
+    else this.#outbox.sendPieces(pieces, room)
+  }
+
+  #write(request: Request): Completion {
     const device = this.#device()
     const writing = device.write(request.payload, request.offset)
-    if (writing === undefined && !request.has(CommandFlag.fua)) return this.#replies.done(request)
-    return this.#written(device, request, writing)
+    if (writing !== undefined || request.has(CommandFlag.fua))
+      return this.#written(device, request, writing)
+    this.#outbox.send(this.#replies.done(request))
+    return undefined
   }
 
-  async #written(device: BlockDevice, request: Request, writing: Completion): Promise<Answer> {
+  async #written(device: BlockDevice, request: Request, writing: Completion): Promise<void> {
     await writing
     if (request.has(CommandFlag.fua)) await device.flush()
-    return this.#replies.done(request)
+    this.#outbox.send(this.#replies.done(request))
   }
 
-  async #otherwise(request: Request): Promise<Answer> {
+  async #otherwise(request: Request): Promise<void> {
     if (request.type === Command.cache) await this.#prefetch(request)
     else if (this.#session.served.access === 'read-write')
       await this.#change(this.#device(), request)
-    return this.#replies.done(request)
+    this.#outbox.send(this.#replies.done(request))
   }
 
   /** What changes is only let through to an export that may be changed. */
@@ -172,7 +198,7 @@ export class Service {
     })
   }
 
-  async #status(request: Request): Promise<readonly Buffer[]> {
+  async #status(request: Request): Promise<void> {
     const replies = this.#replies
     if (!(replies instanceof ChunkedReplies)) throw new Refusal(ErrorValue.invalid)
     const { length, contexts } = this.#asked(request)
@@ -181,10 +207,10 @@ export class Service {
     if (length === 0 || offset + length > source.size) throw new Refusal(ErrorValue.invalid)
     const one = request.has(CommandFlag.reqOne)
     const lists = await blockStatus(source, { offset, length, contexts, one }, this.#over)
-    return lists.map((descriptors, index) => {
+    for (const [index, descriptors] of lists.entries()) {
       const flags = index === lists.length - 1 ? REPLY_FLAG_DONE : 0
-      return replies.status(request, contexts[index]!.id, descriptors, flags)
-    })
+      this.#outbox.send(replies.status(request, contexts[index]!.id, descriptors, flags))
+    }
   }
 
   /** What a status request is about: all contexts, or those that its payload names. */

@@ -2,16 +2,17 @@ import type { Duplex } from 'node:stream'
 import { PeerRefused, StoreFull, isNetcowError } from '../errors.ts'
 import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
 import { Command, ErrorValue } from './protocol.ts'
+import { Outbox } from './outbox.ts'
 import { type Replies, repliesOf } from './replies.ts'
 import { RequestParser } from './request-parser.ts'
 import { type Request, errorOf, payloadBytes } from './request.ts'
-import { type Answer, Refusal, Service } from './service.ts'
+import { Refusal, Service } from './service.ts'
 
 export interface TransmissionOptions {
   /**
-   * A request waits while more than this is under way, in requests and in bytes of payload and of
-   * replies not yet taken; one that is larger by itself waits until it is alone. Infinity for the
-   * kernel, which bounds its own queue and, in older versions, handles a partial send badly.
+   * A request waits while more than this is under way, in requests and in bytes of payloads, and of
+   * replies that the client has not taken yet; one that is larger by itself waits until it is
+   * alone. Infinity for the kernel, which bounds its own queue and, in older versions, handles a partial send badly.
    */
   readonly mostRequests: number
   readonly mostBytes: number
@@ -50,6 +51,7 @@ class Transmission {
   readonly #extended: boolean
   readonly #parser: RequestParser
   readonly #replies: Replies
+  readonly #outbox: Outbox
   readonly #service: Service
   readonly #done = Promise.withResolvers<void>()
   /** The request whose turn it is: its payload is coming, or it waits for room. */
@@ -59,10 +61,11 @@ class Transmission {
   #nextAdmitted = false
   #requests = 0
   #bytes = 0
+  /** Replies that the stream has kept since it was last drained. */
+  #untaken = 0
   #failure: unknown
   #working = false
   #stalled = false
-  #corked = false
   #inputOver = false
   #ending = false
 
@@ -73,14 +76,18 @@ class Transmission {
     this.#extended = session.headers === 'extended'
     this.#parser = new RequestParser(this.#extended)
     this.#replies = repliesOf(session.headers)
-    this.#service = new Service(session, this.#replies, () => stream.destroyed)
+    this.#outbox = new Outbox(stream)
+    this.#service = new Service(session, this.#replies, this.#outbox, () => stream.destroyed)
     stream.on('data', (chunk: Buffer) => {
       if (this.#ending) return
       this.#parser.push(chunk)
       this.#work()
     })
     stream.resume()
-    stream.on('drain', () => this.#work())
+    stream.on('drain', () => {
+      this.#untaken = 0
+      this.#work()
+    })
     stream.on('end', () => {
       this.#inputOver = true
       this.#work()
@@ -161,11 +168,13 @@ class Transmission {
 
   #admit(request: Request): boolean {
     const cost = this.#cost(request, this.#nextError)
-    // What the stream takes without asking to wait will never be drained.
     const { writableNeedDrain, writableLength } = this.#stream
+    // What the stream takes without asking to wait will never be drained.
+    if (!writableNeedDrain) this.#untaken = 0
     const held = this.#bytes + (writableNeedDrain ? writableLength : 0)
     const { mostRequests, mostBytes } = this.#options
-    if (this.#requests >= mostRequests || (held > 0 && held + cost > mostBytes)) return false
+    if (this.#requests + this.#untaken >= mostRequests) return false
+    if (held > 0 && held + cost > mostBytes) return false
     this.#requests++
     this.#bytes += cost
     this.#nextAdmitted = true
@@ -178,21 +187,30 @@ class Transmission {
 
   #perform(request: Request, error: ErrorValue): void {
     if (error !== ErrorValue.none) {
-      this.#answer(request, error, this.#replies.failed(request, error, REASONS.get(error) ?? ''))
+      this.#outbox.send(this.#replies.failed(request, error, REASONS.get(error) ?? ''))
+      this.#answered(request, error)
       return
     }
-    const answer = this.#service.perform(request)
-    if (!(answer instanceof Promise)) {
-      this.#answer(request, error, answer)
-      return
+    try {
+      const done = this.#service.perform(request)
+      if (done === undefined) this.#answered(request, error)
+      else {
+        done.then(
+          () => this.#answered(request, error),
+          (failure: unknown) => this.#failed(request, failure),
+        )
+      }
+    } catch (failure) {
+      this.#failed(request, failure)
     }
-    answer.then(
-      (reply) => this.#answer(request, error, reply),
-      (failure: unknown) => this.#answer(request, error, this.#failed(request, failure)),
-    )
   }
 
-  #failed(request: Request, failure: unknown): Buffer {
+  #failed(request: Request, failure: unknown): void {
+    this.#outbox.send(this.#failureReply(request, failure))
+    this.#answered(request, ErrorValue.none)
+  }
+
+  #failureReply(request: Request, failure: unknown): Buffer {
     const fail = (value: ErrorValue, text: string) => this.#replies.failed(request, value, text)
     if (failure instanceof Refusal) return fail(failure.value, REASONS.get(failure.value) ?? '')
     if (failure instanceof StoreFull) return fail(ErrorValue.noSpace, failure.message)
@@ -201,27 +219,12 @@ class Transmission {
     return fail(ErrorValue.io, isNetcowError(failure) ? failure.message : 'a bug of the server')
   }
 
-  #answer(request: Request, error: ErrorValue, reply: Answer): void {
+  #answered(request: Request, error: ErrorValue): void {
     this.#requests--
+    this.#untaken++
     this.#bytes -= this.#cost(request, error)
-    if (this.#stream.writable) {
-      this.#cork()
-      if (reply instanceof Buffer) this.#stream.write(reply)
-      else for (const piece of reply) this.#stream.write(piece)
-    }
     if (this.#stalled) this.#work()
     if (this.#ending) this.#end()
-  }
-
-  /** Replies that are ready at the same moment leave in one system call. */
-  #cork(): void {
-    if (this.#corked) return
-    this.#corked = true
-    this.#stream.cork()
-    process.nextTick(() => {
-      this.#corked = false
-      this.#stream.uncork()
-    })
   }
 
   /** Takes no more; over when what is under way has been answered. */
@@ -233,6 +236,7 @@ class Transmission {
       this.#requests--
     }
     if (this.#requests > 0) return
+    this.#outbox.flush()
     if (this.#failure === undefined) this.#done.resolve()
     else this.#done.reject(this.#failure)
   }

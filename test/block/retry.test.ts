@@ -1,8 +1,9 @@
 import t from 'tap'
-import { Patience, RetrySource, retrying } from '../../src/block/retry.ts'
+import { Patience, Persistence, RetrySource } from '../../src/block/retry.ts'
 import { ImageInvalid, SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
+import { LeapingClock } from '../fixtures/http-options.ts'
 import { FaultySource } from '../fixtures/faulty-source.ts'
 
 const content = patterned(4096)
@@ -12,23 +13,86 @@ conforms(t, 'retry', content, async () => {
   return new RetrySource(new FaultySource(content), patience)
 })
 
+/** A source in use, whose failures cost no time, and what the user was told. */
+function inUse(before: (read: number) => void) {
+  const clock = new LeapingClock()
+  const lines: string[] = []
+  const patience = new Patience(0, (line) => lines.push(line), clock)
+  patience.useBegins()
+  const base = new FaultySource(content, before)
+  return { clock, lines, base, source: new RetrySource(base, patience) }
+}
+
 t.test('a source in use is waited for whatever it says', async (t) => {
   const failures = [
     new SourceUnavailable('away'),
     new SourceRefused('gone'),
     new SourceChanged('another version'),
   ]
-  const lines: string[] = []
-  const patience = new Patience(0, (line) => lines.push(line))
-  patience.useBegins()
-  const source = new FaultySource(content, (read) => {
+  const { source, lines } = inUse((read) => {
     const failure = failures[read - 1]
     if (failure !== undefined) throw failure
   })
   const target = new Uint8Array(content.length)
-  await new RetrySource(source, patience).read(target, 0)
+  await source.read(target, 0)
   t.strictSame(target, content)
-  t.match(lines, [/waiting for the source .* away/, /answers again/])
+  t.match(lines, [/waiting for the source .* another version/, /answers again/])
+})
+
+t.test(
+  'a minute without a source: who waits knocks in turn, and all are let in at once',
+  async (t) => {
+    const knocks: number[] = []
+    let back = false
+    const { source, clock, lines, base } = inUse(() => {
+      if (back) return
+      knocks.push(clock.now())
+      throw new SourceUnavailable('away')
+    })
+    clock.onLeap = (now) => {
+      t.equal(source.waiting?.reason, 'away')
+      back = now >= 60_000
+    }
+    const targets = Array.from({ length: 20 }, () => new Uint8Array(10))
+    await Promise.all(targets.map((target, index) => source.read(target, index * 100)))
+    for (const [index, target] of targets.entries()) {
+      t.strictSame(target, content.subarray(index * 100, index * 100 + 10))
+    }
+    t.equal(source.waiting, undefined)
+    const later = knocks.filter((at) => at > 0)
+    t.ok(later.length < 20, `${later.length} knocks in a minute, not 20 reads times a dozen`)
+    t.strictSame(new Set(later).size, later.length, 'never two at once')
+    t.ok(base.reads.length <= knocks.length + targets.length)
+    const waits = lines.filter((line) => line.startsWith('waiting'))
+    t.ok(waits.length >= 3 && waits.length <= 7, `${waits.length} lines in a minute`)
+    t.match(lines.at(-1), /answers again after (6|7)\d s/)
+  },
+)
+
+t.test('a blip is not worth a line, and a replaced file is worth one a minute', async (t) => {
+  const blip = inUse((read) => {
+    if (read === 1) throw new SourceUnavailable('away')
+  })
+  await blip.source.read(new Uint8Array(1), 0)
+  t.strictSame(blip.lines, [])
+  const replaced = inUse(() => {
+    if (replaced.clock.now() < 600_000) throw new SourceChanged('another version')
+  })
+  await replaced.source.read(new Uint8Array(1), 0)
+  const said = replaced.lines.filter((line) => line.startsWith('waiting')).length
+  t.ok(said >= 8 && said <= 10, `${said} lines in ten minutes`)
+})
+
+t.test('a source that asked us to stay away is not asked before', async (t) => {
+  const asked: number[] = []
+  const { source, clock } = inUse((read) => {
+    asked.push(clock.now())
+    if (read <= 3) throw new SourceUnavailable('busy', { retryAfterMs: 30_000 })
+  })
+  const reads = [0, 1, 2].map((offset) => source.read(new Uint8Array(1), offset))
+  await Promise.all(reads)
+  t.strictSame(asked.slice(0, 3), [0, 0, 0])
+  t.ok(asked.slice(3).every((at) => at > 30_000))
 })
 
 t.test(
@@ -40,7 +104,7 @@ t.test(
       tries++
       throw new SourceUnavailable('away')
     }
-    await t.rejects(retrying(attempt, patience), SourceUnavailable)
+    await t.rejects(new Persistence(patience).run(attempt), SourceUnavailable)
     t.ok(tries > 1, 'it was tried again')
     for (const failure of [
       new SourceRefused('404'),
@@ -52,7 +116,7 @@ t.test(
         tries++
         throw failure
       }
-      await t.rejects(retrying(refuse, patience), failure.constructor)
+      await t.rejects(new Persistence(patience).run(refuse), failure.constructor)
       t.equal(tries, 1)
     }
   },

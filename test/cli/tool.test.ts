@@ -84,11 +84,21 @@ t.test('each failure is one line and its exit code', async (t) => {
   }
 })
 
-t.test('a server that does not serve ranges is named, with what to do', async (t) => {
-  server.faults.push({ kind: 'ignore-range' })
-  const { code, stderr } = await netcow('info', server.url('/image.qcow2'))
+t.test('a server that does not serve ranges gives the file once, if there is room', async (t) => {
+  server.onRequest = () => ({ kind: 'ignore-range' })
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  const url = server.url('/image.qcow2')
+  const out = join(directory, 'out')
+  const before = server.traffic().requests
+  const whole = await netcow('copy', url, out)
+  t.match(whole, { code: 0, stderr: /does not serve ranges .* the whole file is fetched now/ })
+  t.ok(readFileSync(out).equals(readFileSync(raw)))
+  t.equal(server.traffic().requests - before, 2, 'the range that was not given, and the file')
+  const { code, stderr } = await netcow('copy', '--cache', '128K', url, out)
   t.equal(code, 3)
-  t.match(stderr, /does not serve ranges .* use a web server with range requests/)
+  t.match(stderr, /does not serve ranges, and .* too long .* --cache 2M\n$/)
 })
 
 t.test('every command explains itself', async (t) => {

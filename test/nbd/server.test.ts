@@ -1,221 +1,248 @@
-import { execFile } from 'node:child_process'
-import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
-import { type Server, type Socket, connect, createServer } from 'node:net'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import t from 'tap'
-import { Align } from '../../src/block/align.ts'
-import { Overlay, SECTOR } from '../../src/block/overlay.ts'
-import { ByteReader } from '../../src/nbd/byte-reader.ts'
-import type { Export } from '../../src/nbd/export.ts'
 import {
   Command,
   ErrorValue,
-  REQUEST_MAGIC,
+  HANDSHAKE_FIXED_NEWSTYLE,
+  Option,
   RequestHeader,
-  SimpleReply,
 } from '../../src/nbd/protocol.ts'
-import { NbdServer } from '../../src/nbd/server.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { deviceOf } from '../fixtures/device.ts'
+import { FaultySource } from '../fixtures/faulty-source.ts'
+import { NbdClient, optionBytes, requestBytes } from '../fixtures/nbd-client.ts'
+import { serving } from '../fixtures/nbd-serving.ts'
 
-const run = promisify(execFile)
-const content = patterned(1 << 20)
-const directory = t.testdir()
+/**
+ * Clients that mean no good or are gone: what they cost is bounded, and nobody else notices.
+ * Whether somebody does is asked by another client, as often as it takes for the first to be served
+ * if it were.
+ */
 
-async function serving(served: Export): Promise<{ path: string; uri: string; nbd: NbdServer }> {
-  const path = join(directory, `${Math.random()}.sock`)
-  const server: Server = createServer({ allowHalfOpen: true })
-  const offer = { served, name: '', description: '' }
-  const nbd = new NbdServer(server, offer, { report: (error) => t.fail(String(error)) })
-  server.listen(path)
-  await once(server, 'listening')
-  t.teardown(() => nbd.close())
-  return { path, uri: `nbd+unix:///?socket=${path}`, nbd }
-}
-const readOnly = (): Export => ({ access: 'read-only', source: deviceOf(content) })
-const writable = (): Export => ({
-  access: 'read-write',
-  source: new Align(new Overlay(deviceOf(content), deviceOf(new Uint8Array(1 << 20))), SECTOR),
-})
+const MIB = 1 << 20
+const content = patterned(MIB)
+const { none } = ErrorValue
+const readOnly = () => ({ access: 'read-only', source: deviceOf(content) }) as const
+const READ = { type: Command.read, length: 512 }
 
-t.test('nbdinfo, nbdcopy and qemu-img agree on what is served', async (t) => {
-  const { uri } = await serving(readOnly())
-  const { stdout } = await run('nbdinfo', ['--json', uri])
-  const [first] = JSON.parse(stdout).exports
-  t.equal(first['export-size'], content.length)
-  t.equal(first.is_read_only, true)
-  t.equal(first.can_multi_conn, true)
-  const original = join(directory, 'original')
-  writeFileSync(original, content)
-  const { stdout: compared } = await run('qemu-img', [
-    'compare',
-    '-f',
-    'raw',
-    '-F',
-    'raw',
-    original,
-    uri,
-  ])
-  t.match(compared, /identical/)
-  const copied = join(directory, 'copied')
-  await run('nbdcopy', [uri, copied])
-  await run('cmp', [original, copied])
-})
+/** What one client may have under way in bytes, and the buffers of the socket. */
+const BOUND_MIB = 32 + 4
 
-t.test('qemu-io writes, zeroes, discards and flushes through an overlay', async (t) => {
-  const { uri } = await serving(writable())
-  const commands = [
-    'write -P 0x41 4k 64k',
-    'write -P 0x42 5 3',
-    'write -z 128k 64k',
-    'discard 256k 64k',
-    'flush',
-    'read -P 0x42 5 3',
-    'read -P 0x41 4k 64k',
-    'read -P 0 128k 64k',
-    'read -P 0 256k 64k',
-  ]
-  const { stdout } = await run('qemu-io', [
-    '-f',
-    'raw',
-    uri,
-    ...commands.flatMap((command) => ['-c', command]),
-  ])
-  t.notMatch(stdout, /failed|mismatch/)
-})
-
-/** A client by hand, for what no good client does. */
-class Client implements Disposable {
-  readonly socket: Socket
-  readonly #reader: ByteReader
-  constructor(path: string) {
-    this.socket = connect(path)
-    this.socket.on('error', () => {})
-    this.#reader = new ByteReader(this.socket)
-  }
-  async bytes(length: number): Promise<Buffer> {
-    return (await this.#reader.read(length)) ?? Buffer.alloc(0)
-  }
-  /** Goes to transmission the old way, by EXPORT_NAME. */
-  async transmission(): Promise<void> {
-    await this.bytes(18)
-    this.socket.write(Buffer.from('00000003' + '49484156454f5054' + '00000001' + '00000000', 'hex'))
-    await this.bytes(10)
-  }
-  async request(
-    request: Partial<ReturnType<typeof RequestHeader.decode>>,
-    payload = Buffer.alloc(0),
-  ): Promise<number> {
-    const header = { magic: REQUEST_MAGIC, flags: 0, type: 0, cookie: 7n, offset: 0, length: 0 }
-    this.socket.write(RequestHeader.encode({ ...header, ...request }))
-    this.socket.write(payload)
-    const reply = await this.bytes(SimpleReply.size)
-    return reply.length === 0 ? -1 : SimpleReply.decode(reply).error
-  }
-  async closed(): Promise<boolean> {
-    if (!this.socket.destroyed) await once(this.socket.resume(), 'close')
-    return true
-  }
-  [Symbol.dispose](): void {
-    this.socket.destroy()
+/** Another client, well-behaved, that asks `count` times. */
+async function bystander(path: string, count: number): Promise<void> {
+  using client = await NbdClient.ready(path)
+  for (let asked = 0; asked < count; asked++) {
+    const { bytes } = await client.request(READ)
+    if (!bytes.equals(content.subarray(0, 512))) throw new Error('wrong bytes')
   }
 }
 
-t.test(
-  'requests that make no sense get the error of the protocol, and the next one works',
-  async (t) => {
-    const { path } = await serving(readOnly())
-    using client = new Client(path)
-    await client.transmission()
-    const { invalid, perm } = ErrorValue
-    t.equal(await client.request({ type: 99 }), invalid, 'unknown command')
-    t.equal(await client.request({ length: 0 }), invalid, 'nothing to read')
-    t.equal(await client.request({ offset: 2 ** 63, length: 1 }), invalid, 'beyond 2^53')
-    t.equal(await client.request({ offset: 1 << 20, length: 1 }), invalid, 'beyond the end')
-    t.equal(await client.request({ length: 0xffffffff }), invalid, 'longer than allowed')
-    t.equal(await client.request({ flags: 0x8000, length: 1 }), invalid, 'unknown flag')
-    const payload = Buffer.alloc(70_000)
-    t.equal(await client.request({ type: Command.write, length: 70_000 }, payload), perm)
-    t.equal(await client.request({ length: 10 }), ErrorValue.none, 'the payload was drained')
-    t.strictSame(await client.bytes(10), Buffer.from(content.subarray(0, 10)))
-  },
-)
+function residentMiB(): number {
+  return process.memoryUsage.rss() / MIB
+}
 
-t.test('a handshake that comes byte by byte is understood', async (t) => {
-  const { path } = await serving(readOnly())
-  using client = new Client(path)
-  await client.bytes(18)
-  client.socket.setNoDelay(true)
-  const words = Buffer.from('00000003' + '49484156454f5054' + '00000002' + '00000000', 'hex')
-  for (const byte of words) {
-    client.socket.write(Uint8Array.of(byte))
-    await new Promise((resolve) => setImmediate(resolve))
+t.test('a client that asks and never reads is served no further than its bounds', async (t) => {
+  for (const headers of ['simple', 'structured', 'extended'] as const) {
+    const source = new FaultySource(content)
+    const { path } = await serving(t, { access: 'read-only', source })
+    using client = await NbdClient.ready(path, headers)
+    client.socket.pause()
+    const wish = requestBytes({ type: Command.read, length: MIB }, headers)
+    client.socket.write(Buffer.concat(Array.from({ length: 2000 }, () => wish)))
+    const served = () => source.reads.filter(({ length }) => length === MIB).length
+    while (served() < 16) await bystander(path, 1)
+    await bystander(path, 200)
+    t.ok(served() <= BOUND_MIB, `${served()} MiB`)
+    // It may still change its mind.
+    const answers = 200
+    for (let count = 0; count < answers; count++) {
+      const { bytes } = await client.answer(0, MIB)
+      if (!bytes.equals(content)) t.fail('wrong bytes')
+    }
+    t.ok(served() <= BOUND_MIB + answers)
   }
-  t.equal((await client.bytes(20)).readUInt32BE(12), 1, 'ACK')
 })
 
-t.test('a write beyond the end finds no space', async (t) => {
-  const { path } = await serving(writable())
-  using client = new Client(path)
-  await client.transmission()
-  const beyond = { type: Command.write, offset: (1 << 20) - 1, length: 2 }
-  t.equal(await client.request(beyond, Buffer.alloc(2)), ErrorValue.noSpace)
+t.test('a client that asks for nonsense and never reads costs little', async (t) => {
+  const { path } = await serving(t, readOnly())
+  using client = await NbdClient.ready(path)
+  client.socket.pause()
+  const before = residentMiB()
+  const nonsense = requestBytes({ type: 99 }, 'simple')
+  const many = Buffer.concat(Array.from({ length: 50_000 }, () => nonsense))
+  // As long as all of it is taken; once it is not, the server waits.
+  let taken = 0
+  while (taken < 40 && client.socket.write(many)) {
+    taken++
+    await bystander(path, 1)
+  }
+  await bystander(path, 100)
+  t.ok(client.socket.writableLength > 0, 'the server does not take it')
+  t.ok(residentMiB() - before < 64, `${residentMiB() - before} MiB`)
+})
+
+t.test('a client that chooses options and never reads costs little', async (t) => {
+  const { path } = await serving(t, readOnly(), { description: 'x'.repeat(4000) })
+  using client = await NbdClient.greeted(path)
+  client.socket.pause()
+  const before = residentMiB()
+  const many = Buffer.concat(Array.from({ length: 50_000 }, () => optionBytes(Option.list)))
+  client.socket.write(many)
+  await bystander(path, 200)
+  t.ok(client.socket.writableLength > 0, 'the server does not take it')
+  t.ok(residentMiB() - before < 64, `${residentMiB() - before} MiB`)
+})
+
+t.test('payloads that are announced and do not come take no memory', async (t) => {
+  const { path } = await serving(t, {
+    access: 'read-write',
+    source: deviceOf(new Uint8Array(64 * MIB)),
+  })
+  const before = residentMiB()
+  const clients: NbdClient[] = []
+  for (let count = 0; count < 50; count++) {
+    const client = await NbdClient.ready(path)
+    client.socket.write(requestBytes({ type: Command.write, length: 64 * MIB }, 'simple'))
+    client.socket.write(Buffer.alloc(1000))
+    clients.push(client)
+  }
+  using other = await NbdClient.ready(path)
+  for (let count = 0; count < 50; count++) await other.request(READ)
+  t.ok(residentMiB() - before < 100, `${residentMiB() - before} MiB`)
+  for (const client of clients) client.socket.destroy()
+})
+
+t.test('a large request waits until it is alone, and then is served', async (t) => {
+  const source = new FaultySource(patterned(64 * MIB))
+  const { path } = await serving(t, { access: 'read-only', source })
+  using client = await NbdClient.ready(path, 'structured')
+  const sizes = [512, 64 * MIB, 512, 40 * MIB, 64 * MIB, 1024]
+  for (const length of sizes) client.send({ type: Command.read, length })
+  for (const length of sizes) {
+    const { error, bytes } = await client.answer(0, length)
+    t.equal(error, none)
+    t.equal(bytes.length, length)
+  }
 })
 
 t.test('garbage ends the connection of the one who sent it, and no other', async (t) => {
-  const { path, uri } = await serving(readOnly())
-  using lost = new Client(path)
-  await lost.transmission()
-  lost.socket.write(Buffer.alloc(28, 0xee))
-  t.ok(await lost.closed())
-  using rude = new Client(path)
-  await rude.bytes(18)
-  rude.socket.write(Buffer.from('ffffffff', 'hex'))
+  const { path } = await serving(t, readOnly())
+  using bystanding = await NbdClient.ready(path)
+  for (const headers of ['simple', 'extended'] as const) {
+    using lost = await NbdClient.ready(path, headers)
+    lost.send(READ)
+    lost.socket.write(Buffer.alloc(RequestHeader.size * 2, 0xee))
+    t.equal((await lost.answer(0, 512)).error, none, 'what came before it is answered')
+    t.ok(await lost.closed())
+  }
+  using rude = new NbdClient(path)
+  rude.socket.write(Buffer.alloc(1000, 0xee))
   t.ok(await rude.closed())
-  await run('nbdinfo', ['--size', uri])
+  t.equal((await bystanding.request(READ)).error, none)
 })
 
-t.test('unknown options are refused and the negotiation goes on', async (t) => {
-  const { path } = await serving(readOnly())
-  using client = new Client(path)
-  await client.bytes(18)
-  const option = (number: string, payload = '') =>
-    Buffer.from(
-      `49484156454f5054${number}${(payload.length / 2).toString(16).padStart(8, '0')}${payload}`,
-      'hex',
-    )
-  client.socket.write(Buffer.concat([Buffer.from('00000003', 'hex'), option('000000ee', 'abcd')]))
-  t.equal((await client.bytes(20)).readUInt32BE(12), 0x8000_0001, 'ERR_UNSUP')
-  client.socket.write(option('00000007', '00000009616263'))
-  t.equal((await client.bytes(20)).readUInt32BE(12), 0x8000_0003, 'ERR_INVALID')
-  client.socket.write(option('00000007', '00000001610000'))
-  t.equal((await client.bytes(20)).readUInt32BE(12), 0x8000_0006, 'ERR_UNKNOWN')
-  client.socket.write(option('00000002'))
-  t.equal((await client.bytes(20)).readUInt32BE(12), 1, 'ACK')
-  t.ok(await client.closed())
+t.test('clients that vanish with requests under way leave nothing behind', async (t) => {
+  const gate = Promise.withResolvers<void>()
+  const asked = Promise.withResolvers<void>()
+  const source = new FaultySource(content, (count) => {
+    if (count === 300) asked.resolve()
+    return count <= 300 ? gate.promise : undefined
+  })
+  const { path, nbd } = await serving(t, { access: 'read-only', source })
+  for (let count = 0; count < 3; count++) {
+    const client = await NbdClient.ready(path)
+    for (let sent = 0; sent < 100; sent++) client.send(READ)
+    if (count === 2) await asked.promise
+    client.socket.destroy()
+  }
+  await bystander(path, 10)
+  gate.resolve()
+  await nbd.close()
 })
 
-t.test('closing answers what is under way', async (t) => {
+t.test('a handshake that does not end is ended', async (t) => {
+  const { path } = await serving(t, readOnly(), { negotiationMs: 50 })
+  using silent = new NbdClient(path)
+  using slow = await NbdClient.greeted(path)
+  slow.socket.write(optionBytes(Option.list).subarray(0, 5))
+  using ready = await NbdClient.ready(path)
+  t.ok(await silent.closed())
+  t.ok(await slow.closed())
+  t.equal((await ready.request(READ)).error, none, 'who is ready may take its time')
+})
+
+t.test('there are 100 places, and one that is left is free again', async (t) => {
+  const { path } = await serving(t, readOnly())
+  const clients: NbdClient[] = []
+  for (let count = 0; count < 100; count++) clients.push(await NbdClient.greeted(path))
+  using late = new NbdClient(path)
+  t.equal((await late.bytes(18)).length, 0, 'no place')
+  const [first] = clients
+  await first!.verdict(Option.abort)
+  await first!.closed()
+  // The server may hear of that a moment later.
+  for (let place = false; !place;) {
+    using next = new NbdClient(path)
+    place = (await next.bytes(18)).length === 18
+  }
+  for (const client of clients) client.socket.destroy()
+})
+
+t.test(
+  'a client that closes its side gets its answers, and so does one that disconnects',
+  async (t) => {
+    const { path } = await serving(t, readOnly())
+    for (const disconnects of [false, true]) {
+      using client = await NbdClient.ready(path)
+      for (let count = 0; count < 600; count++) client.send({ type: Command.read, length: 4096 })
+      if (disconnects) client.send({ type: Command.disconnect })
+      else client.socket.end()
+      for (let count = 0; count < 600; count++) {
+        const { bytes } = await client.answer(0, 4096)
+        if (!bytes.equals(content.subarray(0, 4096))) t.fail('wrong bytes')
+      }
+      t.ok(await client.closed())
+    }
+  },
+)
+
+t.test('closing answers what is under way, and hangs up on handshakes', async (t) => {
   const asked = Promise.withResolvers<void>()
   const gate = Promise.withResolvers<void>()
-  const device = deviceOf(content)
-  const slow = Object.assign(Object.create(device), {
-    size: device.size,
-    read: async (target: Uint8Array, offset: number) => {
-      asked.resolve()
-      await gate.promise
-      await device.read(target, offset)
-    },
+  const source = new FaultySource(content, () => {
+    asked.resolve()
+    return gate.promise
   })
-  const { path, nbd } = await serving({ access: 'read-only', source: slow })
-  using client = new Client(path)
-  await client.transmission()
-  const answer = client.request({ length: 4 })
+  const { path, nbd } = await serving(t, { access: 'read-only', source }, { farewellMs: 60_000 })
+  using client = await NbdClient.ready(path)
+  using negotiating = await NbdClient.greeted(path, HANDSHAKE_FIXED_NEWSTYLE)
+  await negotiating.verdict(Option.list)
+  const answer = client.request(READ)
   await asked.promise
   const closed = nbd.close()
+  t.ok(await negotiating.closed())
   gate.resolve()
-  t.equal(await answer, ErrorValue.none)
+  t.equal((await answer).error, none)
+  t.ok(await client.closed())
   await closed
+})
+
+t.test('closing does not wait for ever: not for a source, nor for a client', async (t) => {
+  const asked = Promise.withResolvers<void>()
+  const stuck = new FaultySource(content, () => {
+    asked.resolve()
+    return new Promise(() => {})
+  })
+  const first = await serving(t, { access: 'read-only', source: stuck }, { farewellMs: 10 })
+  using waiting = await NbdClient.ready(first.path)
+  waiting.send(READ)
+  await asked.promise
+  await first.nbd.close()
+  const source = new FaultySource(patterned(8 * MIB))
+  const second = await serving(t, { access: 'read-only', source }, { farewellMs: 10 })
+  using deaf = await NbdClient.ready(second.path)
+  deaf.socket.pause()
+  deaf.send({ type: Command.read, length: 8 * MIB })
+  while (source.reads.length === 0) await new Promise((resolve) => setImmediate(resolve))
+  await second.nbd.close()
+  t.ok(await waiting.closed())
 })

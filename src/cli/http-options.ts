@@ -1,0 +1,83 @@
+import { createSecureContext } from 'node:tls'
+import { UsageError } from '../errors.ts'
+import type { ImageName } from '../image-name.ts'
+import type { HttpOptions } from '../plan.ts'
+import { type Headers, headerFile } from './header-file.ts'
+import { fileOf, textOf } from './files.ts'
+import type { Options } from './options.ts'
+import { systemCertificates } from './system-certificates.ts'
+import { webAddress } from './web-address.ts'
+
+/** Silence that is taken for a failure. */
+const TIMEOUTS = { connectMs: 10_000, firstByteMs: 20_000, stallMs: 15_000 }
+
+/** What in argv would be a secret that every user of the machine can read. */
+const SECRET = new Set(['authorization', 'cookie', 'proxy-authorization'])
+
+export async function httpOptions(image: ImageName, options: Options): Promise<HttpOptions> {
+  const { credentials, proxyAuthorization } = await headers(image, options)
+  return {
+    connections: options.connections,
+    identity: options.identity,
+    mirrors: options.mirror.map(webAddress),
+    credentials,
+    tls: await tlsOptions(options),
+    ...(options.proxy !== undefined && {
+      proxy: {
+        url: webAddress(options.proxy),
+        ...(proxyAuthorization !== undefined && { authorization: proxyAuthorization }),
+      },
+    }),
+    timeouts: TIMEOUTS,
+    staysAtOrigin: false,
+    runDirectory: '/run',
+  }
+}
+
+async function headers(
+  image: ImageName,
+  { header, 'header-file': path }: Options,
+): Promise<{ credentials: ReadonlyMap<string, Headers>; proxyAuthorization?: string }> {
+  for (const [name] of header) {
+    if (!SECRET.has(name)) continue
+    throw new UsageError(`--header may not have ${name}, which everyone could read`, {
+      advice: 'put it into a file and name that with --header-file',
+    })
+  }
+  const sections = headerFile(path === undefined ? '' : await textOf('--header-file', path), path)
+  const own = { ...Object.fromEntries(header), ...sections.get('') }
+  const { 'proxy-authorization': proxyAuthorization, ...sent } = own
+  sections.delete('')
+  if (image.kind === 'url') {
+    const { origin } = image.url
+    sections.set(origin, { ...sent, ...sections.get(origin) })
+  }
+  return { credentials: sections, ...(proxyAuthorization !== undefined && { proxyAuthorization }) }
+}
+
+async function tlsOptions(options: Options): Promise<HttpOptions['tls']> {
+  const { ca, 'client-cert': certificateFile, 'client-key': keyFile, insecure } = options
+  if ((certificateFile === undefined) !== (keyFile === undefined)) {
+    throw new UsageError('--client-cert and --client-key go together')
+  }
+  const trusted = ca === undefined ? await systemCertificates() : await textOf('--ca', ca)
+  const tls = { verifies: !insecure, ...(trusted !== undefined && { ca: trusted }) }
+  if (ca !== undefined) checkPem('--ca', ca, { ca: trusted })
+  if (certificateFile === undefined || keyFile === undefined) return tls
+  const certificate = await textOf('--client-cert', certificateFile)
+  const key = (await fileOf('--client-key', keyFile)).toString('utf8')
+  checkPem('--client-cert', certificateFile, { cert: certificate })
+  checkPem('--client-key', keyFile, { cert: certificate, key })
+  return { ...tls, client: { certificate, key } }
+}
+
+/** Said here it is one clear line; at the first connection it would be OpenSSL's. */
+function checkPem(option: string, path: string, parts: Parameters<typeof createSecureContext>[0]) {
+  const text = parts?.key ?? parts?.cert ?? parts?.ca
+  try {
+    if (typeof text !== 'string' || !text.includes('-----BEGIN ')) throw new Error('no PEM')
+    createSecureContext(parts)
+  } catch (cause) {
+    throw new UsageError(`${option} is not what it should be, in PEM`, { where: { path }, cause })
+  }
+}

@@ -1,0 +1,114 @@
+import type { Clock } from '../block/clock.ts'
+import { SourceRefused, isNetcowError } from '../errors.ts'
+import { shown } from '../image-name.ts'
+import { type Digests, equalDigests, reprDigests, sha256Digests } from './digest.ts'
+import { type Route, follow } from './redirects.ts'
+import type { Opened } from './source.ts'
+import { requestWhole } from './whole-request.ts'
+
+/** A line of sha256sum, with the longest name that a file may have. */
+const SIDECAR_BYTES = 4096
+
+/**
+ * The version of a file that was opened first, and the proof that another place has the same: an
+ * equal strong ETag, or an equal digest of the whole file, which comes as `Repr-Digest` or lies
+ * beside the file as URL.sha256. What the first answers brought must be equal besides.
+ */
+export class Original {
+  readonly #opened: Opened
+  #digests: Promise<Digests> | undefined
+
+  constructor(opened: Opened) {
+    this.#opened = opened
+  }
+
+  get size(): number {
+    return this.#opened.source.size
+  }
+
+  /** Throws `SourceRefused` unless what was opened at another place is proven to be the same. */
+  async prove(opened: Opened): Promise<void> {
+    const { route, source, head } = opened
+    const where = { url: shown(route.url), original: shown(this.#opened.route.url) }
+    if (source.size !== this.size || Buffer.compare(head, this.#opened.head) !== 0) {
+      throw new SourceRefused('the mirror has another file', { where })
+    }
+    if (sameEtag(this.#opened, opened)) return
+    const [ours, theirs] = await Promise.all([this.#ownDigests(), digestsOf(opened)])
+    if (equalDigests(ours, theirs)) return
+    throw new SourceRefused('nothing proves that the mirror has the same file', {
+      where,
+      advice: 'put a .sha256 beside both, or let both servers send the same strong ETag',
+    })
+  }
+
+  async #ownDigests(): Promise<Digests> {
+    this.#digests ??= this.#proven()
+    return this.#digests.catch((error: unknown) => {
+      this.#digests = undefined
+      throw error
+    })
+  }
+
+  /** Of the version that was opened: it must still be there once the digest is. */
+  async #proven(): Promise<Digests> {
+    const digests = await digestsOf(this.#opened)
+    await this.#opened.source.read(new Uint8Array(1), 0)
+    return digests
+  }
+}
+
+/** How long the image's own server has precedence over a mirror that has already answered. */
+const PRECEDENCE_MS = 3000
+
+/** The first of `openings` that succeeds; the first in order has precedence for a while. */
+export async function firstOpened(
+  openings: readonly [Promise<Opened>, ...Promise<Opened>[]],
+  clock: Clock,
+): Promise<Opened> {
+  const [favourite] = openings
+  const any = Promise.any(openings)
+  const decided = new AbortController()
+  const late = any.then(() => clock.sleep(PRECEDENCE_MS, decided.signal)).catch(() => {})
+  try {
+    const first = await Promise.race([favourite.catch(() => {}), late])
+    return first ?? (await any)
+  } catch (error) {
+    throw error instanceof AggregateError ? worstOf(error.errors) : error
+  } finally {
+    decided.abort()
+  }
+}
+
+/** The failure that says most: one that passes by itself, so that it is waited for, or the first. */
+export function worstOf(errors: readonly unknown[]): unknown {
+  const unforeseen = errors.find((error) => !isNetcowError(error))
+  if (unforeseen !== undefined) return unforeseen
+  return errors.find((error) => !(error instanceof SourceRefused)) ?? errors[0]
+}
+
+function sameEtag(one: Opened, other: Opened): boolean {
+  const [left, right] = [one.source.identity.validator, other.source.identity.validator]
+  return left.kind === 'etag' && right.kind === 'etag' && left.value === right.value
+}
+
+async function digestsOf({ route, headers }: Opened): Promise<Digests> {
+  const sent = reprDigests(headers)
+  if (sent.has('sha-256')) return sent
+  const url = new URL(route.url)
+  url.pathname += '.sha256'
+  return new Map([...sent, ...(await sidecar({ ...route, url }))])
+}
+
+async function sidecar(route: Route): Promise<Digests> {
+  try {
+    const { answer } = await follow(route, route.url, (exchange) =>
+      requestWhole(exchange, SIDECAR_BYTES, () => new SourceRefused('too long for a digest')),
+    )
+    return sha256Digests(Buffer.from(answer.bytes).toString('latin1'))
+  } catch (error) {
+    // None there, or nothing of the kind: then it proves nothing.
+    if (error instanceof SourceRefused) return new Map()
+    throw error
+  }
+}

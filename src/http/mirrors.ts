@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { type Clock, systemClock } from '../block/clock.ts'
+import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import { SourceUnavailable, isNetcowError } from '../errors.ts'
+import { shown } from '../image-name.ts'
+import { Original, firstOpened, worstOf } from './admission.ts'
+import { Hedges, type Reader, firstToFill } from './hedge.ts'
+import { type HttpOptions, openTransport, routeTo } from './options.ts'
+import { Server } from './server.ts'
+import { HttpSource, type Opened } from './source.ts'
+import type { SourceState } from './state.ts'
+import type { Transport } from './transport.ts'
+
+/** A line about the same server is not said again this soon. */
+const REPEAT_LINE_MS = 60_000
+
+/**
+ * One version of one file on one or several servers. A read goes to the server that should be
+ * through with it first; one that fails is left, and tried again later; one that is late gets
+ * company from another. A place is read from only when it is proven to have the same file.
+ */
+export class Mirrors implements BlockSource {
+  readonly size: number
+  readonly #servers: readonly Server[]
+  readonly #original: Original
+  readonly #transport: Transport
+  readonly #options: HttpOptions
+  readonly #clock: Clock
+  readonly #report: (line: string) => void
+  readonly #hedges = new Hedges()
+  /** Places that are being compared with the original just now. */
+  readonly #looking = new Set<Server>()
+  readonly #saidAtMs = new Map<Server, number>()
+
+  private constructor(
+    servers: readonly Server[],
+    original: Original,
+    transport: Transport,
+    options: HttpOptions,
+    report: (line: string) => void,
+  ) {
+    this.size = original.size
+    this.#servers = servers
+    this.#original = original
+    this.#transport = transport
+    this.#options = options
+    this.#clock = options.clock ?? systemClock
+    this.#report = report
+  }
+
+  /**
+   * Opens the file at all its places and pins the version of the first that answers, the URL itself
+   * before its mirrors; hands over the head of the file, which came along. Throws `SourceUnavailable`
+   * while one of the places may still come, else what the URL itself fails with.
+   */
+  static async open(
+    url: URL,
+    options: HttpOptions,
+    report: (line: string) => void,
+  ): Promise<{ source: Mirrors; head: Uint8Array }> {
+    const { clock = systemClock, identity, mirrors } = options
+    const transport = openTransport(options)
+    try {
+      const wantsDigest = mirrors.length > 0
+      const open = (place: URL) =>
+        HttpSource.open(routeTo(place, transport, options), identity, wantsDigest)
+      const openings = [open(url), ...mirrors.map(open)] as const
+      const first = await firstOpened(openings, clock)
+      const servers = [url, ...mirrors].map((place) => new Server(place, clock))
+      const original = new Original(first)
+      const source = new Mirrors(servers, original, transport, options, report)
+      for (const [index, server] of servers.entries()) {
+        if (server.url === first.route.url) server.admit(first.source)
+        else source.#look(server, openings[index]!)
+      }
+      return { source, head: first.head }
+    } catch (error) {
+      await transport[Symbol.asyncDispose]()
+      throw error
+    }
+  }
+
+  get state(): Omit<SourceState, 'waiting'> {
+    const servers = this.#servers.map(({ state }) => state)
+    return {
+      url: servers[0]!.url,
+      sizeBytes: this.size,
+      requests: servers.reduce((sum, { requests }) => sum + requests, 0),
+      receivedBytes: servers.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0),
+      servers,
+    }
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    assertRange(this.size, offset, target.length)
+    this.#lookAround()
+    this.#hedges.earn()
+    const asked = new Set<Server>()
+    const failures: unknown[] = []
+    for (;;) {
+      const server = this.#best(target.length, asked) ?? this.#lastResort(asked)
+      if (server === undefined) break
+      asked.add(server)
+      try {
+        return await this.#readFrom(server, target, offset, asked)
+      } catch (error) {
+        failures.push(...(error instanceof AggregateError ? error.errors : [error]))
+      }
+    }
+    throw failures.length > 0 ? worstOf(failures) : this.#sentAway()
+  }
+
+  async extent(offset: number, length: number): Promise<Extent> {
+    assertRange(this.size, offset, length)
+    return { kind: 'data', length, depth: 1 }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#transport[Symbol.asyncDispose]()
+  }
+
+  /** The server that should be through first. */
+  #best(bytes: number, asked: ReadonlySet<Server>): Server | undefined {
+    const due = this.#servers.filter(
+      (server) => server.source && server.pauseMs === 0 && !asked.has(server),
+    )
+    return least(due, ({ source }) => source?.pace.expectedMs(bytes) ?? Infinity)
+  }
+
+  /** When nothing else is left: one that has failed lately, but has not sent us away. */
+  #lastResort(asked: ReadonlySet<Server>): Server | undefined {
+    const left = this.#servers.filter(
+      (server) => server.source && !server.askedToStayAway && !asked.has(server),
+    )
+    return least(left, ({ pauseMs }) => pauseMs)
+  }
+
+  async #readFrom(
+    server: Server,
+    target: Uint8Array,
+    offset: number,
+    asked: Set<Server>,
+  ): Promise<void> {
+    const first = this.#reader(server, offset)
+    if (this.#servers.length === 1) return first(target, new AbortController().signal)
+    const second = () => {
+      const other = this.#best(target.length, asked)
+      const leave = other && this.#hedges.take()
+      if (other === undefined || leave === undefined) return undefined
+      asked.add(other)
+      const reader: Reader = async (copy, signal) => {
+        using _leave = leave
+        await this.#reader(other, offset)(copy, signal)
+      }
+      return reader
+    }
+    const lateMs = server.source?.pace.lateMs(target.length) ?? 0
+    await firstToFill(target, first, second, lateMs, this.#clock)
+  }
+
+  #reader(server: Server, offset: number): Reader {
+    return async (target, signal) => {
+      const { source } = server
+      assert(source)
+      const startedMs = performance.now()
+      try {
+        await source.read(target, offset, signal)
+      } catch (error) {
+        if (signal.aborted) source.pace.gaveUp(performance.now() - startedMs)
+        else this.#failed(server, error)
+        throw error
+      }
+      this.#answered(server)
+    }
+  }
+
+  /** Looks again at places that had no proven copy, when it is time. */
+  #lookAround(): void {
+    for (const server of this.#servers) {
+      const due = !server.source && server.pauseMs === 0 && !this.#looking.has(server)
+      if (due) this.#look(server, this.#open(server.url))
+    }
+  }
+
+  /** Makes a mirror of a place when it is proven to have the same file. */
+  #look(server: Server, opening: Promise<Opened>): void {
+    this.#looking.add(server)
+    const look = async () => {
+      const opened = await opening
+      await this.#original.prove(opened)
+      server.admit(opened.source)
+      this.#saidAtMs.delete(server)
+    }
+    look()
+      .catch((error: unknown) => this.#failed(server, error))
+      .finally(() => this.#looking.delete(server))
+  }
+
+  #open(url: URL): Promise<Opened> {
+    return HttpSource.open(
+      routeTo(url, this.#transport, this.#options),
+      this.#options.identity,
+      true,
+    )
+  }
+
+  #failed(server: Server, error: unknown): void {
+    if (!isNetcowError(error)) return
+    server.failed(error)
+    if (this.#servers.length === 1) return
+    const now = this.#clock.now()
+    if (now - (this.#saidAtMs.get(server) ?? -Infinity) < REPEAT_LINE_MS) return
+    this.#saidAtMs.set(server, now)
+    const what = server.source ? 'left for a while' : 'not used'
+    this.#report(`mirror ${shown(server.url)} is ${what}: ${error.line}`)
+  }
+
+  #answered(server: Server): void {
+    if (server.failures === 0) return
+    server.answered()
+    if (this.#saidAtMs.has(server)) this.#report(`mirror ${shown(server.url)} is used again`)
+  }
+
+  #sentAway(): SourceUnavailable {
+    const retryAfterMs = Math.min(...this.#servers.map(({ pauseMs }) => pauseMs || Infinity))
+    return new SourceUnavailable('the server asked us to stay away for a while', {
+      where: { url: shown(this.#servers[0]!.url) },
+      retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
+    })
+  }
+}
+
+function least<T>(items: readonly T[], measure: (item: T) => number): T | undefined {
+  return items.reduce<T | undefined>(
+    (best, item) => (best === undefined || measure(item) < measure(best) ? item : best),
+    undefined,
+  )
+}

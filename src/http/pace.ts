@@ -1,0 +1,67 @@
+/** Weight of the newest measurement. */
+const NEWEST = 0.3
+/** Half of what a server was slow by is forgiven in this time, so that it is tried again. */
+const FORGIVE_MS = 30_000
+/** A server is late when it takes this many times what it should, and at least this long. */
+const LATE_FACTOR = 3
+const LEAST_LATE_MS = 250
+
+/** A request under way; disposed when it is over. */
+export interface Underway extends Disposable {
+  /** Times since the request was sent, in milliseconds. */
+  took(firstByteMs: number, lastByteMs: number): void
+}
+
+/** How fast a server answers: the time to its first byte, and the time that each byte then takes. */
+export class Pace {
+  /** The fastest first byte ever: what it is without a queue. */
+  #nearestMs = Infinity
+  #firstByteMs = 0
+  #msPerByte = 0
+  #measuredAtMs = -Infinity
+  #underwayBytes = 0
+
+  /** Lately; undefined until something was measured. */
+  get firstByteMs(): number | undefined {
+    return this.#nearestMs === Infinity ? undefined : this.#firstByteMs
+  }
+
+  begin(bytes: number): Underway {
+    this.#underwayBytes += bytes
+    const queuedBytes = this.#underwayBytes
+    return {
+      took: (firstByteMs, lastByteMs) => this.#observe(firstByteMs, lastByteMs, queuedBytes),
+      [Symbol.dispose]: () => {
+        this.#underwayBytes -= bytes
+      },
+    }
+  }
+
+  /** How long `bytes` more should take, with all that is under way before them. */
+  expectedMs(bytes: number): number {
+    if (this.#nearestMs === Infinity) return 0
+    const ageMs = performance.now() - this.#measuredAtMs
+    const late = (this.#firstByteMs - this.#nearestMs) * 0.5 ** (ageMs / FORGIVE_MS)
+    return this.#nearestMs + late + (this.#underwayBytes + bytes) * this.#msPerByte
+  }
+
+  /** After how long a request of `bytes` that is under way is late. */
+  lateMs(bytes: number): number {
+    return Math.max(LEAST_LATE_MS, LATE_FACTOR * this.expectedMs(bytes))
+  }
+
+  /** A request was given up after this long without an end. */
+  gaveUp(ms: number): void {
+    this.#observe(ms, ms, this.#underwayBytes)
+  }
+
+  #observe(firstByteMs: number, lastByteMs: number, queuedBytes: number): void {
+    const first = this.#nearestMs === Infinity
+    const weight = first ? 1 : NEWEST
+    const msPerByte = (lastByteMs - firstByteMs) / Math.max(queuedBytes, 1)
+    this.#nearestMs = Math.min(this.#nearestMs, firstByteMs)
+    this.#firstByteMs += weight * (firstByteMs - this.#firstByteMs)
+    this.#msPerByte += weight * (msPerByte - this.#msPerByte)
+    this.#measuredAtMs = performance.now()
+  }
+}

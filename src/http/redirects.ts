@@ -1,0 +1,70 @@
+import { SourceRefused } from '../errors.ts'
+import { shown } from '../image-name.ts'
+import type { Exchange } from './exchange.ts'
+import type { Transport } from './transport.ts'
+
+/** A URL, and how it is asked. */
+export interface Route {
+  readonly url: URL
+  readonly transport: Transport
+  /** For the origin of the URL, and for no other. */
+  readonly headers: Readonly<Record<string, string>>
+  /** A redirect to another origin is refused. */
+  readonly staysAtOrigin: boolean
+  /** See `Exchange`. */
+  readonly dripMs: number
+}
+
+interface Redirect {
+  readonly kind: 'redirect'
+  readonly location: string
+}
+
+/** As many as browsers follow. */
+const MOST_REDIRECTS = 20
+
+/**
+ * Asks at `start` and follows redirects. Credentials, headers as well as certificates, go no
+ * further than to the origin of the route.
+ */
+export async function follow<T extends { readonly kind: string }>(
+  route: Route,
+  start: URL,
+  ask: (exchange: Exchange) => Promise<T | Redirect>,
+): Promise<{ answer: T; resolved: URL }> {
+  const { transport, dripMs } = route
+  let at = start
+  for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
+    const named = at.origin === route.url.origin
+    const headers = named ? route.headers : {}
+    const answer = await ask({ dispatcher: transport.dispatcher(named), url: at, headers, dripMs })
+    if (!isRedirect(answer)) return { answer, resolved: at }
+    at = redirected(at, answer.location)
+    if (route.staysAtOrigin && at.origin !== route.url.origin) {
+      throw new SourceRefused('the server redirects a chained file to another server', {
+        where: { url: shown(route.url), location: shown(at) },
+      })
+    }
+  }
+  throw new SourceRefused(`the server redirects more than ${MOST_REDIRECTS} times`, {
+    where: { url: shown(route.url) },
+  })
+}
+
+function isRedirect(answer: { readonly kind: string }): answer is Redirect {
+  return answer.kind === 'redirect'
+}
+
+function redirected(from: URL, location: string): URL {
+  const to = URL.parse(location, from)
+  const where = { url: shown(from), location: to === null ? location : shown(to) }
+  if (to === null || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
+    throw new SourceRefused('the server redirects to something that is not a web address', {
+      where,
+    })
+  }
+  if (from.protocol === 'https:' && to.protocol === 'http:') {
+    throw new SourceRefused('the server redirects from HTTPS to plain HTTP', { where })
+  }
+  return to
+}

@@ -1,0 +1,114 @@
+import { type LookupAddress, type LookupOptions, lookup, promises } from 'node:dns'
+import { existsSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { type Clock, systemClock } from '../block/clock.ts'
+import { type NameFiles, hosts, nameServers, resolvConf } from './name-servers.ts'
+
+type Answer = (
+  error: NodeJS.ErrnoException | null,
+  addresses: LookupAddress[] | string,
+  family?: number,
+) => void
+/** As `lookup` of node:dns. */
+export type Lookup = (hostname: string, options: LookupOptions, answer: Answer) => void
+
+/** An answer is not asked for again this soon. */
+const FRESH_MS = 60_000
+/** What is remembered is good enough when asking takes longer. */
+const PATIENCE_MS = 2000
+/** For one question to one server; asked twice. */
+const QUERY_MS = 1500
+
+interface Remembered {
+  readonly addresses: LookupAddress[]
+  readonly atMs: number
+}
+
+/**
+ * Finds servers by name, for as long as the machine runs. While there is a resolv.conf the system
+ * is asked, with all that it knows. Once the initramfs has been emptied there is none: then the
+ * hosts and name servers of before are used, with what the leases say by now, and at last whatever
+ * was answered last.
+ */
+export class NameResolver {
+  readonly #files: NameFiles
+  readonly #clock: Clock
+  readonly #hosts: ReadonlyMap<string, LookupAddress[]>
+  readonly #copied: ReturnType<typeof resolvConf>
+  readonly #remembered = new Map<string, Remembered>()
+
+  constructor(files: NameFiles, clock: Clock = systemClock) {
+    this.#files = files
+    this.#clock = clock
+    this.#hosts = hosts(files)
+    this.#copied = resolvConf(files)
+  }
+
+  readonly lookup: Lookup = (hostname, options, answer) => {
+    this.addresses(hostname).then(
+      (found) => {
+        const wanted = `${options.family ?? 0}`.replace('IPv', '')
+        const fitting = found.filter(({ family }) => wanted === '0' || wanted === `${family}`)
+        const [first] = fitting
+        if (first === undefined) answer(notFound(hostname, 'ENOTFOUND'), [])
+        else if (options.all === true) answer(null, fitting)
+        else answer(null, first.address, first.family)
+      },
+      (error: NodeJS.ErrnoException) => answer(error, []),
+    )
+  }
+
+  /** Throws with the code ENOTFOUND or EAI_AGAIN. */
+  async addresses(hostname: string): Promise<LookupAddress[]> {
+    const name = hostname.toLowerCase().replace(/\.$/, '')
+    const known = this.#remembered.get(name)
+    if (known && this.#clock.now() - known.atMs < FRESH_MS) return known.addresses
+    const asking = this.#ask(name).then((addresses) => {
+      this.#remembered.set(name, { addresses, atMs: this.#clock.now() })
+      return addresses
+    })
+    if (known === undefined) return asking
+    const old = () => known.addresses
+    return Promise.race([asking.catch(old), this.#clock.sleep(PATIENCE_MS).then(old)])
+  }
+
+  async #ask(name: string): Promise<LookupAddress[]> {
+    if (existsSync(`${this.#files.etc}/resolv.conf`)) {
+      const found = await promisify(lookup)(name, { all: true }).catch(() => [])
+      if (found.length > 0) return found
+    }
+    const named = this.#hosts.get(name)
+    if (named !== undefined) return named
+    const { servers, search } = nameServers(this.#files, this.#copied)
+    if (servers.length === 0) throw notFound(name, 'EAI_AGAIN')
+    const resolver = new promises.Resolver({ timeout: QUERY_MS, tries: 2 })
+    resolver.setServers([...servers])
+    const longer = search.map((domain) => `${name}.${domain}`)
+    let heard = false
+    for (const candidate of name.includes('.') ? [name, ...longer] : [...longer, name]) {
+      const [four, six] = await Promise.allSettled([
+        resolver.resolve4(candidate),
+        resolver.resolve6(candidate),
+      ])
+      const found = [...addressesOf(four, 4), ...addressesOf(six, 6)]
+      if (found.length > 0) return found
+      heard ||= denies(four) || denies(six)
+    }
+    throw notFound(name, heard ? 'ENOTFOUND' : 'EAI_AGAIN')
+  }
+}
+
+function addressesOf(answer: PromiseSettledResult<string[]>, family: number): LookupAddress[] {
+  if (answer.status === 'rejected') return []
+  return answer.value.map((address) => ({ address, family }))
+}
+
+/** A name server has said that there is no such name. */
+function denies(answer: PromiseSettledResult<string[]>): boolean {
+  const code: unknown = answer.status === 'rejected' ? answer.reason?.code : undefined
+  return code === 'ENOTFOUND' || code === 'ENODATA'
+}
+
+function notFound(hostname: string, code: 'ENOTFOUND' | 'EAI_AGAIN'): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code} ${hostname}`), { code, hostname })
+}

@@ -1,0 +1,138 @@
+import { type SecureContext, createSecureContext } from 'node:tls'
+import { Agent, Client, type Dispatcher, ProxyAgent, buildConnector } from 'undici'
+import { SourceRefused, SourceUnavailable } from '../errors.ts'
+import { shown } from '../image-name.ts'
+import type { Lookup } from './resolver.ts'
+
+/** Silence that is taken for a failure, in milliseconds. */
+export interface Timeouts {
+  /** Until a connection stands, with its TLS. */
+  readonly connectMs: number
+  /** From a request to the first byte of its answer. */
+  readonly firstByteMs: number
+  /** Between two parts of a body, or for a part worth the name. */
+  readonly stallMs: number
+}
+
+export interface TlsOptions {
+  /** PEM certificates to trust in place of those that Node brings along. */
+  readonly ca?: string
+  /** Shown to the servers that the user named, and to nobody whom they redirect to. */
+  readonly client?: { readonly certificate: string; readonly key: string }
+  /** Takes any certificate unless this says so. */
+  readonly verifies: boolean
+}
+
+export interface ProxyOptions {
+  readonly url: URL
+  /** `Proxy-Authorization`; goes to the proxy and nowhere else. */
+  readonly authorization?: string
+}
+
+export interface TransportOptions {
+  /** Connections to one origin, and so ranges under way at once; 1 to 64. */
+  readonly connections: number
+  readonly timeouts: Timeouts
+  readonly tls: TlsOptions
+  readonly proxy?: ProxyOptions
+  readonly lookup: Lookup
+}
+
+/** Longer than the pauses of a machine that works, shorter than what NAT and servers forget after. */
+const KEEP_ALIVE_MS = 30_000
+/** One address of a name gets this long before the next is tried, too. */
+const NEXT_ADDRESS_MS = 1000
+
+/** Connections: HTTP/1.1 with keep-alive, TLS, and a proxy if there is one. */
+export class Transport implements AsyncDisposable {
+  readonly #named: Dispatcher
+  readonly #others: Dispatcher
+
+  constructor(options: TransportOptions) {
+    const { client: _client, ...anonymous } = options.tls
+    this.#named = dispatcherOf(options)
+    this.#others =
+      options.tls.client === undefined ? this.#named : dispatcherOf({ ...options, tls: anonymous })
+  }
+
+  /** @param named whether the server is one that the user named */
+  dispatcher(named: boolean): Dispatcher {
+    return named ? this.#named : this.#others
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#named.destroy(), this.#others.destroy()])
+  }
+}
+
+function dispatcherOf(options: TransportOptions): Dispatcher {
+  const { connections, timeouts, tls, proxy, lookup } = options
+  const pool = {
+    connections,
+    pipelining: 1,
+    allowH2: false,
+    headersTimeout: timeouts.firstByteMs,
+    bodyTimeout: timeouts.stallMs,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+  }
+  const tcp = { lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
+  const secure = () => ({ ...tcp, secureContext: contextOf(tls), rejectUnauthorized: tls.verifies })
+  if (proxy === undefined) {
+    return new Agent({ ...pool, connect: lazyConnector(tcp, secure, timeouts.connectMs) })
+  }
+  return new ProxyAgent({
+    ...pool,
+    uri: proxy.url.href,
+    ...(proxy.authorization !== undefined && { token: proxy.authorization }),
+    connectTimeout: timeouts.connectMs,
+    proxyTls: secure(),
+    requestTls: secure(),
+    clientFactory: (url, how) => new ProxyClient(url, how),
+  })
+}
+
+/** Reading a bundle of certificates takes a while, and most images come over plain HTTP. */
+function lazyConnector(
+  tcp: object,
+  secure: () => object,
+  timeout: number,
+): buildConnector.connector {
+  const plain = buildConnector({ ...tcp, allowH2: false, timeout })
+  let overTls: buildConnector.connector | undefined
+  return (target, callback) => {
+    if (target.protocol !== 'https:') return plain(target, callback)
+    overTls ??= buildConnector({ ...secure(), allowH2: false, timeout })
+    return overTls(target, callback)
+  }
+}
+
+function contextOf({ ca, client }: TlsOptions): SecureContext {
+  return createSecureContext({
+    ...(ca !== undefined && { ca }),
+    ...(client !== undefined && { cert: client.certificate, key: client.key }),
+  })
+}
+
+/** Opens tunnels, and says what a proxy that opens none has against it. */
+class ProxyClient extends Client {
+  readonly #url: URL
+
+  constructor(url: URL, options: object) {
+    super(url, options)
+    this.#url = url
+  }
+
+  override async connect(options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> {
+    const answer = await super.connect(options)
+    const { statusCode, socket } = answer
+    if (statusCode === 200) return answer
+    socket.on('error', () => {}).destroy()
+    const where = { proxy: shown(this.#url) }
+    if (statusCode === 407) {
+      const advice = "put 'Proxy-Authorization: ...' into the file of --header-file"
+      throw new SourceRefused('the proxy wants credentials (407)', { where, advice })
+    }
+    if (statusCode === 403) throw new SourceRefused('the proxy forbids it (403)', { where })
+    throw new SourceUnavailable(`the proxy answers ${statusCode}`, { where })
+  }
+}

@@ -1,0 +1,302 @@
+import { createHash } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { Persistence, Patience, RetrySource } from '../../src/block/retry.ts'
+import { SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
+import { Mirrors } from '../../src/http/mirrors.ts'
+import type { HttpOptions } from '../../src/http/options.ts'
+import { patterned } from '../fixtures/bytes.ts'
+import { conforms } from '../fixtures/conformance.ts'
+import { LeapingClock, PLAIN_HTTP } from '../fixtures/http-options.ts'
+import { type Fault, RangeServer } from '../fixtures/range-server.ts'
+
+const content = patterned(300_000)
+const other = patterned(300_000, 7)
+
+/** Two servers with the same file, and what the user was told. */
+class Pair implements AsyncDisposable {
+  readonly near: RangeServer
+  readonly far: RangeServer
+  readonly lines: string[] = []
+  readonly clock = new LeapingClock()
+
+  private constructor(near: RangeServer, far: RangeServer) {
+    this.near = near
+    this.far = far
+  }
+
+  static async open(far: Uint8Array = content): Promise<Pair> {
+    return new Pair(
+      await RangeServer.open({ '/image': content }),
+      await RangeServer.open({ '/image': far }),
+    )
+  }
+
+  async source(more: Partial<HttpOptions> = {}): Promise<Mirrors> {
+    const options = {
+      ...PLAIN_HTTP,
+      // Nothing but a failure lets a read go to another server, unless a test wants more.
+      timeouts: { connectMs: 5000, firstByteMs: 5000, stallMs: 5000 },
+      mirrors: [new URL(this.far.url('/image'))],
+      ...more,
+    }
+    const url = new URL(this.near.url('/image'))
+    return (await Mirrors.open(url, options, (line) => this.lines.push(line))).source
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.near.down(), this.far.down()])
+  }
+}
+
+/** Resolves once the mirror is used, or refused. */
+async function settled(source: Mirrors, pair: Pair): Promise<void> {
+  while (source.state.servers[1]?.state === 'outside' && pair.lines.length === 0) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+}
+
+async function reads(t: Test, source: Mirrors, offset: number, bytes = content) {
+  const target = new Uint8Array(5000)
+  await source.read(target, offset)
+  t.strictSame(target, bytes.subarray(offset, offset + 5000))
+}
+
+{
+  const pair = await Pair.open()
+  t.teardown(() => pair[Symbol.asyncDispose]())
+  conforms(t, 'mirrors', content, () => pair.source())
+}
+
+t.test('a mirror with the same strong ETag takes over when the server dies', async (t) => {
+  await using pair = await Pair.open()
+  await using source = await pair.source()
+  await settled(source, pair)
+  t.match(source.state.servers, [{ state: 'good' }, { state: 'good' }])
+  // One of the two is preferred, and so one of the two deaths is noticed.
+  for (const dying of [pair.near, pair.far]) {
+    await dying.down()
+    for (let offset = 0; offset < 100_000; offset += 9000) await reads(t, source, offset)
+    await dying.up()
+  }
+  t.match(pair.lines[0], /mirror .* is left for a while: the server (refuses|closes)/)
+  t.ok(pair.lines.length <= 4, 'it is said once')
+})
+
+t.test('a server that died is left alone, tried again later, and used again', async (t) => {
+  await using pair = await Pair.open()
+  await using source = await pair.source({ clock: pair.clock })
+  await settled(source, pair)
+  pair.far.onRequest = () => ({ kind: 'status', status: 503 })
+  pair.near.onRequest = () => ({ kind: 'status', status: 500 })
+  await t.rejects(source.read(new Uint8Array(10), 0), SourceUnavailable)
+  t.match(source.state.servers, [{ state: 'failing' }, { state: 'failing' }])
+  pair.near.onRequest = () => undefined
+  await pair.clock.sleep(60_000)
+  await reads(t, source, 50_000)
+  await reads(t, source, 60_000)
+  t.match(source.state.servers[0], { state: 'good', failures: 0 })
+  t.ok(pair.lines.some((line) => /mirror .* is left for a while: .*500/.test(line)))
+})
+
+t.test('a late answer gets company from the mirror, which wins', async (t) => {
+  await using pair = await Pair.open()
+  const timeouts = { connectMs: 60_000, firstByteMs: 60_000, stallMs: 60_000 }
+  await using source = await pair.source({ timeouts })
+  await settled(source, pair)
+  // Whichever is asked first never answers.
+  const stalls = { near: 0, far: 0 }
+  const once = (name: 'near' | 'far') => (): Fault | undefined => {
+    if (stalls.near + stalls.far > 0) return undefined
+    stalls[name]++
+    return { kind: 'stall', afterBytes: 2000 }
+  }
+  pair.near.onRequest = once('near')
+  pair.far.onRequest = once('far')
+  await reads(t, source, 200_000)
+  t.equal(stalls.near + stalls.far, 1)
+})
+
+t.test('hedges are few: not every read of a slow pair is sent twice', async (t) => {
+  await using pair = await Pair.open()
+  await using source = await pair.source()
+  await settled(source, pair)
+  const slow = (): Fault => ({ kind: 'delay', delayMs: 400 })
+  pair.near.onRequest = slow
+  pair.far.onRequest = slow
+  const before = pair.near.traffic().requests + pair.far.traffic().requests
+  await Promise.all(Array.from({ length: 40 }, (_, index) => reads(t, source, index * 5000)))
+  const requests = pair.near.traffic().requests + pair.far.traffic().requests - before
+  t.ok(requests <= 40 + 10, `${requests} requests for 40 reads`)
+})
+
+t.test('many reads at once are shared by both servers', async (t) => {
+  await using pair = await Pair.open()
+  await using source = await pair.source({ connections: 1 })
+  await settled(source, pair)
+  const slow = (): Fault => ({ kind: 'delay', delayMs: 20 })
+  pair.near.onRequest = slow
+  pair.far.onRequest = slow
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(Array.from({ length: 10 }, (_, index) => reads(t, source, index * 5000)))
+  }
+  t.ok(pair.near.traffic().requests > 3 && pair.far.traffic().requests > 3)
+})
+
+t.test('a mirror with another file is never read from', async (t) => {
+  await using pair = await Pair.open(other)
+  await using source = await pair.source()
+  await settled(source, pair)
+  t.match(pair.lines, [/mirror .* is not used: the mirror has another file/])
+  await pair.near.down()
+  await t.rejects(source.read(new Uint8Array(10), 0), SourceUnavailable)
+  await pair.near.up()
+  await reads(t, source, 0)
+  t.match(source.state.servers[1], { state: 'outside', receivedBytes: 0 })
+})
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest()
+const digestHeader = (bytes: Uint8Array) => `sha-256=:${sha256(bytes).toString('base64')}:`
+const renamed: Fault = { kind: 'headers', headers: { ETag: '"another"' } }
+/** The same head, size and date, and other bytes behind. */
+const twin = content.slice()
+twin.fill(1, 250_000)
+
+t.test('servers with different ETags are mirrors if a .sha256 beside each says so', async (t) => {
+  for (const [file, expected] of [
+    [content, 'good'],
+    [twin, 'outside'],
+  ] as const) {
+    await using pair = await Pair.open(file)
+    pair.far.onRequest = ({ path }) => (path === '/image' ? renamed : undefined)
+    pair.near.put('/image.sha256', Buffer.from(`${sha256(content).toString('hex')}  image\n`))
+    pair.far.put('/image.sha256', Buffer.from(`${sha256(file).toString('hex')} *image\n`))
+    await using source = await pair.source()
+    await settled(source, pair)
+    t.equal(source.state.servers[1]?.state, expected)
+  }
+})
+
+t.test('or if Repr-Digest of both says so', async (t) => {
+  for (const [file, expected] of [
+    [content, 'good'],
+    [twin, 'outside'],
+  ] as const) {
+    await using pair = await Pair.open(file)
+    const headers = (digest: string, etag: string) => (): Fault => ({
+      kind: 'headers',
+      headers: { ETag: etag, 'Repr-Digest': digest },
+    })
+    pair.near.onRequest = headers(digestHeader(content), '"near"')
+    pair.far.onRequest = headers(digestHeader(file), '"far"')
+    await using source = await pair.source()
+    await settled(source, pair)
+    t.equal(source.state.servers[1]?.state, expected)
+    t.equal(pair.far.log.length, 1, 'and nothing else is asked for')
+  }
+})
+
+t.test('without a proof a mirror is not used, and the line says what to do', async (t) => {
+  await using pair = await Pair.open()
+  pair.far.onRequest = () => renamed
+  await using source = await pair.source()
+  await settled(source, pair)
+  t.match(pair.lines, [/is not used: nothing proves .* \.sha256/])
+})
+
+t.test('the digest of a file that is replaced meanwhile proves nothing', async (t) => {
+  await using pair = await Pair.open(twin)
+  pair.far.onRequest = ({ path }) => (path === '/image' ? renamed : undefined)
+  const line = Buffer.from(sha256(twin).toString('hex'))
+  pair.far.put('/image.sha256', line)
+  pair.near.put('/image.sha256', line)
+  // The new version is in place when its digest is read.
+  pair.near.onRequest = ({ path }) => {
+    if (path === '/image.sha256') pair.near.put('/image', twin)
+    return undefined
+  }
+  await using source = await pair.source()
+  await settled(source, pair)
+  t.match(source.state.servers[1], { state: 'outside', failure: /has changed/ })
+})
+
+t.test('a replaced file is read from the mirror that still has it', async (t) => {
+  await using pair = await Pair.open()
+  await using source = await pair.source()
+  await settled(source, pair)
+  pair.near.put('/image', other)
+  for (let offset = 0; offset < 200_000; offset += 20_000) await reads(t, source, offset)
+  pair.far.put('/image', other)
+  await t.rejects(source.read(new Uint8Array(10), 0), SourceChanged)
+  pair.far.put('/image', content)
+  await reads(t, source, 123_000)
+})
+
+t.test('a mirror opens the image when the server is away, and vice versa', async (t) => {
+  await using pair = await Pair.open()
+  await pair.near.down()
+  {
+    await using source = await pair.source({ clock: pair.clock })
+    await reads(t, source, 10_000)
+    t.match(source.state.servers, [{ state: 'outside' }, { state: 'good' }])
+    await pair.near.up()
+    await pair.clock.sleep(600_000)
+    while (source.state.servers[0]?.state === 'outside') await reads(t, source, 20_000)
+    await pair.far.down()
+    await reads(t, source, 30_000)
+  }
+  await using source = await pair.source()
+  await reads(t, source, 0)
+})
+
+t.test('the version of the URL counts, not that of a mirror that answers sooner', async (t) => {
+  await using pair = await Pair.open(other)
+  pair.near.faults.push({ kind: 'delay', delayMs: 200 })
+  await using source = await pair.source()
+  await reads(t, source, 0)
+})
+
+t.test('opening waits while one place may come, and ends when all refuse', async (t) => {
+  await using pair = await Pair.open()
+  pair.near.remove('/image')
+  await pair.far.down()
+  await t.rejects(pair.source(), SourceUnavailable)
+  await pair.far.up()
+  pair.far.remove('/image')
+  await t.rejects(pair.source(), SourceRefused)
+})
+
+t.test('everything down for a minute: reads wait, and then they are right', async (t) => {
+  await using pair = await Pair.open()
+  const { clock } = pair
+  await using mirrors = await pair.source({ clock })
+  await settled(mirrors, pair)
+  const lines: string[] = []
+  const patience = new Patience(0, (line) => lines.push(line), clock)
+  patience.useBegins()
+  const source = new RetrySource(mirrors, patience)
+  await Promise.all([pair.near.down(), pair.far.down()])
+  const start = clock.now()
+  clock.onLeap = async (now) => {
+    if (now - start > 60_000) await pair.far.up()
+  }
+  const targets = Array.from({ length: 8 }, () => new Uint8Array(30_000))
+  await Promise.all(targets.map((target, index) => source.read(target, index * 30_000)))
+  for (const [index, target] of targets.entries()) {
+    t.strictSame(target, content.subarray(index * 30_000, (index + 1) * 30_000))
+  }
+  t.ok(lines.filter((line) => /waiting for the source \(\d+ s, try \d+\)/.test(line)).length >= 3)
+  t.match(lines.at(-1), /answers again after \d+ s/)
+})
+
+t.test('opening is repeated until a mirror answers', async (t) => {
+  await using pair = await Pair.open()
+  await Promise.all([pair.near.down(), pair.far.down()])
+  const { clock } = pair
+  clock.onLeap = async (now) => {
+    if (now > 20_000) await pair.far.up()
+  }
+  const patience = new Patience(Infinity, () => {}, clock)
+  const open = () => pair.source({ clock })
+  await using source = await new Persistence(patience).run(open)
+  await reads(t, source, 0)
+})
