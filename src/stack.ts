@@ -6,6 +6,7 @@ import { MemoryDevice } from './block/memory.ts'
 import { Overlay, SECTOR } from './block/overlay.ts'
 import { Pad } from './block/pad.ts'
 import { Quota } from './block/quota.ts'
+import { ReadAhead } from './block/read-ahead.ts'
 import { Patience, Persistence, RetrySource } from './block/retry.ts'
 import { Slice } from './block/slice.ts'
 import type { BlockDevice, BlockSource } from './block/source.ts'
@@ -32,6 +33,7 @@ import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
  *     http/source -> block/retry -> block/cache     or block/file, or block/memory
  *     block/slice                                   --offset, --sizelimit
  *     format/*                                      clusters -> bytes
+ *     block/read-ahead                              hints for readers in sequence
  *     block/pad                                     whole sectors
  *     block/overlay -> block/wait-for-room          writes
  *     block/align                                   clients that ask for single bytes
@@ -51,11 +53,13 @@ class Opening extends Patience {
   readonly sources: (() => SourceState)[] = []
 }
 
-/** Of the cache, half holds the file as it came and half the decoded clusters. */
-const FETCHED_SHARE = 0.5
+/** Of the cache, this much holds the file as it came, packed; the rest holds decoded clusters. */
+const FETCHED_SHARE = 0.75
 /** Aligned to this, so that caches on the way can keep what is asked for. */
-const BLOCK_BYTES = 128 * 1024
-const FETCH_BYTES = 2 * 1024 * 1024
+const BLOCK_BYTES = 64 * 1024
+const FETCH_BYTES = 1024 * 1024
+/** What a reader who reads in sequence has fetched for it before it asks. */
+const READ_AHEAD_BYTES = 4 * 1024 * 1024
 /** L2 tables; 4 MiB of them map 32 GiB of 64 KiB clusters. */
 const TABLE_BYTES = 4 * 1024 * 1024
 
@@ -73,7 +77,7 @@ export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSo
 export async function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
   if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan)
   const opening = new Opening(plan.openMs, report)
-  const source = new Pad(await image(plan, opening), plan.sectorBytes)
+  const source = new Pad(readingAhead(plan, await image(plan, opening)), plan.sectorBytes)
   opening.useBegins()
   const states = () => opening.sources.map((state) => state())
   const { overlay } = plan
@@ -85,6 +89,12 @@ export async function openForUse(plan: DevicePlan, report: Report): Promise<Serv
       return { access: 'read-write', source: device, states }
     }
   }
+}
+
+/** Below what is written, and only where reading takes time. */
+function readingAhead(plan: SourcePlan, source: BlockSource): BlockSource {
+  const mostBytes = Math.min(READ_AHEAD_BYTES, Math.floor(plan.cacheBytes / 8))
+  return plan.image.kind === 'url' ? new ReadAhead(source, { mostBytes }) : source
 }
 
 /** Takes one line for the user. */
@@ -230,6 +240,9 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       limitBytes,
       blockBytes: BLOCK_BYTES,
       fetchBytes: FETCH_BYTES,
+      // The other half is for what somebody waits for.
+      speculativeReads: plan.http.connections >> 1,
+      speed: () => opened.source.speed,
     })
     if (opened.head.length > 0) cache.seed(opened.head, 0)
     return cache

@@ -7,11 +7,17 @@ export class ByteCache<V extends { readonly byteLength: number }> {
   /** Insertion order is the order of use: what is touched moves to the end. */
   readonly #held = new Map<number, V>()
   readonly #making = new Map<number, Promise<V>>()
+  readonly #dropped: (key: number) => void
   #heldBytes = 0
 
-  /** The newest value is kept even when it alone is larger than the limit. */
-  constructor(limitBytes: number) {
+  /**
+   * The newest value is kept even when it alone is larger than the limit.
+   *
+   * @param dropped told of what had to go
+   */
+  constructor(limitBytes: number, dropped: (key: number) => void = () => {}) {
     this.#limitBytes = limitBytes
+    this.#dropped = dropped
   }
 
   get heldBytes(): number {
@@ -49,6 +55,7 @@ export class ByteCache<V extends { readonly byteLength: number }> {
       if (this.#heldBytes <= this.#limitBytes || oldest === key) break
       this.#held.delete(oldest)
       this.#heldBytes -= dropped.byteLength
+      this.#dropped(oldest)
     }
   }
 

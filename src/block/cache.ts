@@ -1,40 +1,85 @@
 import assert from 'node:assert/strict'
 import { ByteCache } from './byte-cache.ts'
+import { Heat } from './heat.ts'
 import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
+import { type Allowance, type LinkSpeed, allowance } from './speculation.ts'
 
 export interface CacheOptions {
   /** How many bytes of blocks are kept. One block is kept always. */
   readonly limitBytes: number
-  /** The unit of fetching and keeping; blocks are aligned to it so that caches on the way can keep them. */
+  /** The unit of fetching and keeping; a multiple of 512 bytes. */
   readonly blockBytes: number
-  /** Neighbouring missing blocks are fetched by one read of at most this length. */
+  /**
+   * Neighbouring blocks are fetched by one read that crosses no multiple of this, so that caches on
+   * the way, which keep slices of a file, find each read in one of them.
+   */
   readonly fetchBytes: number
+  /** Reads that nobody has asked for, at once; 0 for none. */
+  readonly speculativeReads: number
+  /** Asked before each speculation; undefined as long as nothing is known. */
+  readonly speed?: () => LinkSpeed | undefined
 }
 
 /** What a cache did so far. */
 export interface CacheCounters {
   readonly fetches: number
   readonly fetchedBytes: number
+  /** Of those, what nobody had asked for. */
+  readonly speculativeBytes: number
   readonly readBytes: number
+  readonly heldBytes: number
 }
+
+interface Deferred {
+  readonly block: number
+  readonly resolve: (bytes: Uint8Array) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Where speculation may begin before anything was read: a sixteenth of a small cache. */
+const HEAD_START_BYTES = 1024 * 1024
+/** Of the cache, what a window may take at most. */
+const WINDOW_SHARE = 1 / 8
+/** Hints that are remembered until there is time for them, in blocks. */
+const MOST_HINTS = 128
+/** What is fetched at once of what is hinted at, where a link is too slow for speculation. */
+const LEAST_HINT_BYTES = 128 * 1024
 
 /**
  * Keeps aligned blocks of a slow source, up to a limit of bytes. A block that is being fetched is
  * waited for and never fetched twice; a fetch that failed is forgotten.
+ *
+ * What is read at the same moment is fetched together, neighbours by one read. What nobody has
+ * asked for is fetched beside it, hints first and then where much was read (heat.ts), as far as the
+ * link has room for it that would be wasted (speculation.ts), and never more than a fixed ratio of
+ * what is read in the end.
  */
 export class BlockCache implements BlockSource {
   readonly #base: BlockSource
   readonly #options: CacheOptions
   readonly #blocks: ByteCache<Uint8Array>
+  readonly #heat: Heat
+  /** Misses of this moment, fetched together at its end. */
+  #missing: Deferred[] = []
+  /** Blocks that somebody will probably want, the likeliest first. */
+  readonly #hints = new Set<number>()
+  #underwayBytes = 0
+  #speculativeReads = 0
+  /** There is nowhere to speculate before so much was read. */
+  #coldUntilBytes = 0
+  #closed = false
   #fetches = 0
   #fetchedBytes = 0
+  #speculativeBytes = 0
   #readBytes = 0
 
   constructor(base: BlockSource, options: CacheOptions) {
-    assert(options.blockBytes >= 512 && options.fetchBytes >= options.blockBytes)
+    const { blockBytes, fetchBytes } = options
+    assert(blockBytes % 512 === 0 && blockBytes > 0 && fetchBytes % blockBytes === 0)
     this.#base = base
     this.#options = options
-    this.#blocks = new ByteCache(options.limitBytes)
+    this.#heat = new Heat(blockBytes)
+    this.#blocks = new ByteCache(options.limitBytes, (block) => this.#heat.forget(block))
   }
 
   get size(): number {
@@ -45,7 +90,9 @@ export class BlockCache implements BlockSource {
     return {
       fetches: this.#fetches,
       fetchedBytes: this.#fetchedBytes,
+      speculativeBytes: this.#speculativeBytes,
       readBytes: this.#readBytes,
+      heldBytes: this.#blocks.heldBytes,
     }
   }
 
@@ -64,26 +111,36 @@ export class BlockCache implements BlockSource {
   read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     const { blockBytes } = this.#options
-    const first = Math.floor(offset / blockBytes)
-    const last = Math.floor((offset + target.length - 1) / blockBytes)
+    const end = offset + target.length
     this.#readBytes += target.length
     const waits: Promise<void>[] = []
-    const copy = (block: number, bytes: Uint8Array) => {
+    let fresh = false
+    for (let at = offset; at < end;) {
+      const block = Math.floor(at / blockBytes)
       const start = block * blockBytes
-      const from = Math.max(offset, start)
-      const to = Math.min(offset + target.length, start + bytes.length)
-      target.set(bytes.subarray(from - start, to - start), from - offset)
-    }
-    for (let block = first; block <= last; block++) {
+      const to = Math.min(end, start + blockBytes)
+      if (this.#heat.touch(block, at - start, to - start)) fresh = true
+      const part = target.subarray(at - offset, to - offset)
+      const from = at - start
+      const copy = (bytes: Uint8Array) => part.set(bytes.subarray(from, from + part.length))
       const held = this.#blocks.get(block)
-      if (held !== undefined) {
-        copy(block, held)
-        continue
-      }
-      const coming = this.#blocks.pending(block) ?? this.#fetch(block, last)
-      waits.push(coming.then((bytes) => copy(block, bytes)))
+      if (held === undefined) waits.push(this.#coming(block).then(copy))
+      else copy(held)
+      at = to
     }
-    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined)
+    if (waits.length > 0) return Promise.all(waits).then(() => undefined)
+    if (fresh) this.#speculate()
+    return undefined
+  }
+
+  /** Fetches the bytes beside what is asked for, when there is time. */
+  prefetch(offset: number, length: number): void {
+    assertRange(this.size, offset, length)
+    const { blockBytes } = this.#options
+    for (let block = Math.floor(offset / blockBytes); block * blockBytes < offset + length; block++)
+      if (!this.#blocks.has(block) && this.#hints.size < MOST_HINTS) this.#hints.add(block)
+    // What is asked for in the same moment goes first.
+    if (this.#missing.length === 0) this.#speculate()
   }
 
   extent(offset: number, length: number): Promise<Extent> {
@@ -91,41 +148,132 @@ export class BlockCache implements BlockSource {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true
     return this.#base[Symbol.asyncDispose]()
   }
 
-  /** Fetches `first` and the missing blocks behind it up to `last` by one read. */
-  #fetch(first: number, last: number): Promise<Uint8Array> {
-    const { blockBytes, fetchBytes } = this.#options
-    const most = Math.floor(fetchBytes / blockBytes)
-    let end = first + 1
-    while (end <= last && end - first < most && !this.#blocks.has(end)) end++
-    const start = first * blockBytes
-    const buffer = new Uint8Array(Math.min(end * blockBytes, this.size) - start)
+  #coming(block: number): Promise<Uint8Array> {
+    const pending = this.#blocks.pending(block)
+    if (pending !== undefined) return pending
+    // Behind all that runs without waiting, which is where neighbours are asked for.
+    if (this.#missing.length === 0)
+      queueMicrotask(() => process.nextTick(() => this.#fetchMissing()))
+    const deferred = this.#announce(block)
+    this.#missing.push(deferred)
+    return this.#blocks.pending(block)!
+  }
+
+  #announce(block: number): Deferred {
+    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
+    const kept = this.#blocks.promise(block, promise)
+    // Whoever wants this block takes the failure; perhaps nobody does.
+    kept.catch(() => this.#heat.forget(block))
+    this.#hints.delete(block)
+    return { block, resolve, reject }
+  }
+
+  #fetchMissing(): void {
+    const missing = this.#missing.toSorted((a, b) => a.block - b.block)
+    this.#missing = []
+    for (const run of this.#runs(missing)) void this.#fetch(run)
+    this.#speculate()
+  }
+
+  /** Neighbours together, as far as one read may go. */
+  #runs(blocks: readonly Deferred[]): Deferred[][] {
+    const most = this.#options.fetchBytes / this.#options.blockBytes
+    const runs: Deferred[][] = []
+    for (const deferred of blocks) {
+      const run = runs.at(-1)
+      const last = run?.at(-1)?.block
+      if (run && last === deferred.block - 1 && deferred.block % most !== 0) run.push(deferred)
+      else runs.push([deferred])
+    }
+    return runs
+  }
+
+  /** Whether it came; never rejects. */
+  async #fetch(run: readonly Deferred[]): Promise<boolean> {
+    const { blockBytes } = this.#options
+    const start = run[0]!.block * blockBytes
+    const buffer = new Uint8Array(Math.min(run.length * blockBytes, this.size - start))
     this.#fetches++
     this.#fetchedBytes += buffer.length
-    const whole = Promise.resolve(this.#base.read(buffer, start))
-    if (end === first + 1)
-      return this.#blocks.promise(
-        first,
-        whole.then(() => buffer),
-      )
-    for (let block = first + 1; block < end; block++) {
-      const part = this.#blocks.promise(
-        block,
-        whole.then(() => partOf(buffer, block - first, blockBytes)),
-      )
-      // Whoever wants this block takes the failure too; nobody may.
-      part.catch(() => {})
+    this.#underwayBytes += buffer.length
+    try {
+      await this.#base.read(buffer, start)
+      for (const [index, { resolve }] of run.entries()) resolve(partOf(buffer, index, blockBytes))
+      return true
+    } catch (error) {
+      for (const { reject } of run) reject(error)
+      return false
+    } finally {
+      this.#underwayBytes -= buffer.length
     }
-    return this.#blocks.promise(
-      first,
-      whole.then(() => partOf(buffer, 0, blockBytes)),
-    )
+  }
+
+  /** Fetches what is likely to be wanted, as far as the link, the budget and the cache have room. */
+  #speculate(): void {
+    const { speed, speculativeReads, blockBytes } = this.#options
+    if (this.#closed || this.#speculativeReads >= speculativeReads) return
+    const allowed = allowance(speed?.(), blockBytes)
+    while (this.#speculativeReads < speculativeReads) {
+      const blocks = this.#hinted(allowed) ?? this.#warm(allowed)
+      if (blocks === undefined) return
+      for (const run of this.#runs(blocks.map((block) => this.#announce(block)))) {
+        this.#speculativeReads++
+        this.#speculativeBytes += run.length * blockBytes
+        void this.#fetch(run).then((came) => {
+          this.#speculativeReads--
+          // After a failure the next read decides.
+          if (came) this.#speculate()
+        })
+      }
+    }
+  }
+
+  #hinted({ windowBytes, underwayBytes }: Allowance): number[] | undefined {
+    const { blockBytes, limitBytes } = this.#options
+    const room = Math.max(underwayBytes, LEAST_HINT_BYTES)
+    const most = Math.min(Math.max(windowBytes, LEAST_HINT_BYTES), limitBytes * WINDOW_SHARE)
+    const [first] = this.#hints
+    if (first === undefined || this.#underwayBytes + most > room || most < blockBytes)
+      return undefined
+    const blocks = [first]
+    for (let next = first + 1; this.#hints.has(next); next++) {
+      if (blocks.length * blockBytes >= most) break
+      blocks.push(next)
+    }
+    return blocks
+  }
+
+  #warm({ windowBytes, underwayBytes, ratio }: Allowance): number[] | undefined {
+    const { blockBytes, limitBytes } = this.#options
+    if (windowBytes === 0 || windowBytes > limitBytes * WINDOW_SHARE) return undefined
+    if (this.#underwayBytes + windowBytes > underwayBytes) return undefined
+    const budget =
+      ratio * this.#heat.readBytes + Math.min(HEAD_START_BYTES, limitBytes * WINDOW_SHARE)
+    if (this.#fetchedBytes + windowBytes > budget) return undefined
+    // Nothing was lacking the last time, and little has changed.
+    if (this.#heat.readBytes < this.#coldUntilBytes) return undefined
+    const count = windowBytes / blockBytes
+    const window = this.#heat.hottest(count, (window) => this.#lacking(window, count).length > 0)
+    if (window !== undefined) return this.#lacking(window, count)
+    this.#coldUntilBytes = this.#heat.readBytes + blockBytes
+    return undefined
+  }
+
+  #lacking(window: number, count: number): number[] {
+    const end = Math.min((window + 1) * count, Math.ceil(this.size / this.#options.blockBytes))
+    const blocks: number[] = []
+    for (let block = window * count; block < end; block++)
+      if (!this.#blocks.has(block)) blocks.push(block)
+    return blocks
   }
 }
 
-/** A copy, so that a dropped block frees its bytes although its neighbours are kept. */
+/** A copy unless it is all, so that a dropped block frees its bytes although neighbours are kept. */
 function partOf(buffer: Uint8Array, index: number, blockBytes: number): Uint8Array {
+  if (buffer.length <= blockBytes) return buffer
   return buffer.slice(index * blockBytes, (index + 1) * blockBytes)
 }

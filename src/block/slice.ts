@@ -22,6 +22,10 @@ export class Slice implements BlockSource {
     assertRange(this.size, offset, length)
     return this.#base.extent(this.#start + offset, length)
   }
+  prefetch(offset: number, length: number): void {
+    assertRange(this.size, offset, length)
+    this.#base.prefetch?.(this.#start + offset, length)
+  }
   [Symbol.asyncDispose](): Promise<void> {
     return this.#base[Symbol.asyncDispose]()
   }

@@ -24,6 +24,8 @@ export type Mapping =
       readonly kind: 'packed'
       readonly length: number
       unpack(target: Uint8Array): Completion
+      /** Tells whatever holds the packed bytes that they will be wanted. */
+      prefetch(): void
     }
   /** The format says: zeroes, whatever stands at the `offset` that may be allocated for them. */
   | { readonly kind: 'zero'; readonly length: number; readonly offset?: number }

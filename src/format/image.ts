@@ -71,6 +71,14 @@ export class Image implements BlockSource {
     return { ...below, layer: below.layer + 1 }
   }
 
+  /** As far as the tables are in memory, or come on the way. */
+  prefetch(offset: number, length: number): void {
+    assertRange(this.size, offset, length)
+    this.#prefetchRuns(offset, length).catch(() => {
+      // Whoever reads there will be told.
+    })
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sources[Symbol.asyncDispose]()
   }
@@ -94,6 +102,28 @@ export class Image implements BlockSource {
       flight.fail(error)
     }
     await flight.land()
+  }
+
+  async #prefetchRuns(offset: number, length: number): Promise<void> {
+    for (let at = offset, end = offset + length; at < end;) {
+      const mapping = await this.#layout.locate(at, end - at)
+      switch (mapping.kind) {
+        case 'data':
+          mapping.source.prefetch?.(mapping.offset, mapping.length)
+          break
+        case 'packed':
+          mapping.prefetch()
+          break
+        case 'hole': {
+          const held = Math.min((this.#below?.size ?? 0) - at, mapping.length)
+          if (held > 0) this.#below?.prefetch?.(at, held)
+          break
+        }
+        case 'zero':
+          break
+      }
+      at += mapping.length
+    }
   }
 
   #fill(target: Uint8Array, offset: number, mapping: Mapping): Completion {

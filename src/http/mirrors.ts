@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type Clock, systemClock } from '../block/clock.ts'
 import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import type { LinkSpeed } from '../block/speculation.ts'
 import { SourceUnavailable, isNetcowError } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { Original, firstOpened, worstOf } from './admission.ts'
@@ -89,6 +90,11 @@ export class Mirrors implements BlockSource {
       receivedBytes: servers.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0),
       servers,
     }
+  }
+
+  /** Of the server that is read from. */
+  get speed(): LinkSpeed | undefined {
+    return this.#best(0, new Set())?.source?.pace.speed
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {

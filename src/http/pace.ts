@@ -1,3 +1,5 @@
+import type { LinkSpeed } from '../block/speculation.ts'
+
 /** Weight of the newest measurement. */
 const NEWEST = 0.3
 /** Half of what a server was slow by is forgiven in this time, so that it is tried again. */
@@ -5,6 +7,9 @@ const FORGIVE_MS = 30_000
 /** A server is late when it takes this many times what it should, and at least this long. */
 const LATE_FACTOR = 3
 const LEAST_LATE_MS = 250
+
+/** A part that comes in one piece seems to take no time: 10 Gbit/s, in bytes per millisecond. */
+const FASTEST = 1.25e6
 
 /** A request under way; disposed when it is over. */
 export interface Underway extends Disposable {
@@ -24,6 +29,14 @@ export class Pace {
   /** Lately; undefined until something was measured. */
   get firstByteMs(): number | undefined {
     return this.#nearestMs === Infinity ? undefined : this.#firstByteMs
+  }
+
+  get speed(): LinkSpeed | undefined {
+    if (this.#nearestMs === Infinity) return undefined
+    return {
+      roundTripMs: this.#nearestMs,
+      bytesPerMs: Math.min(1 / Math.max(this.#msPerByte, 0), FASTEST),
+    }
   }
 
   begin(bytes: number): Underway {

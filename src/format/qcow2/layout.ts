@@ -42,7 +42,12 @@ export class Qcow2Layout implements Layout {
       case 'standard':
         return this.#standard(guest, run.host, run.length)
       case 'compressed':
-        return { kind: 'packed', length: run.length, unpack: (target) => this.#unpack(run, target) }
+        return {
+          kind: 'packed',
+          length: run.length,
+          unpack: (target) => this.#unpack(run, target),
+          prefetch: () => this.#packed.prefetch(run.packed),
+        }
       case 'zero':
         return { kind: 'zero', length: run.length, ...this.#allocated(run.host) }
       case 'unallocated':

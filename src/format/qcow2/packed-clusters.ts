@@ -60,6 +60,14 @@ export class PackedClusters {
     )
   }
 
+  /** The packed bytes of clusters one behind the other will be wanted; they stay packed. */
+  prefetch(ranges: readonly PackedRange[]): void {
+    const first = ranges[0]!.offset
+    const last = ranges.at(-1)!
+    const length = Math.min(last.offset + last.length, this.#source.size) - first
+    if (length > 0) this.#source.prefetch?.(first, length)
+  }
+
   async #decode(range: PackedRange): Promise<Uint8Array> {
     const cluster = new Uint8Array(this.#clusterBytes)
     await this.#withPacked(range.offset, range.length, (packed) =>

@@ -1,6 +1,8 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
+import { BlockCache } from '../../../src/block/cache.ts'
 import { openImage } from '../../../src/format/registry.ts'
+import { FaultySource } from '../../fixtures/faulty-source.ts'
 import { Qemu } from '../../fixtures/qemu-img.ts'
 import { BytesSource } from '../bytes-source.ts'
 import { content } from '../content.ts'
@@ -30,6 +32,27 @@ t.test('a hot cluster is read and decompressed once, however many ask for it', a
   t.equal(source.reads, 4)
   for (const [i, target] of targets.entries())
     t.equal(Buffer.compare(target, disk.subarray((i % 16) * 4096, (i % 16) * 4096 + 4096)), 0)
+})
+
+t.test('a hint about guest bytes fetches what they are packed in, and the L2 table', async (t) => {
+  const source = new FaultySource(packed)
+  const cache = new BlockCache(source, {
+    limitBytes: packed.length * 2,
+    blockBytes: 4096,
+    fetchBytes: 65536,
+    speculativeReads: 8,
+  })
+  await using image = await openImage(cache, {})
+  image.prefetch?.(4 * CLUSTER_BYTES + 100, 3 * CLUSTER_BYTES)
+  await new Promise((resolve) => setImmediate(resolve))
+  const before = source.reads.length
+  const target = new Uint8Array(3 * CLUSTER_BYTES)
+  await image.read(target, 4 * CLUSTER_BYTES + 100)
+  t.equal(
+    Buffer.compare(target, disk.subarray(4 * CLUSTER_BYTES + 100).subarray(0, target.length)),
+    0,
+  )
+  t.equal(source.reads.length, before)
 })
 
 t.test('a limit below one cluster keeps one', async (t) => {

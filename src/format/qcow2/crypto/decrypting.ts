@@ -36,6 +36,11 @@ export class Decrypting implements BlockSource {
     return { kind: 'data', length, depth: 1 }
   }
 
+  prefetch(offset: number, length: number): void {
+    const held = Math.min(this.#base.size - offset, length)
+    if (held > 0) this.#base.prefetch?.(offset, held)
+  }
+
   /** The base belongs to the image. */
   async [Symbol.asyncDispose](): Promise<void> {}
 }

@@ -1,0 +1,43 @@
+/** How fast a source answers, as measured. */
+export interface LinkSpeed {
+  /** From a request to the first byte of its answer. */
+  readonly roundTripMs: number
+  /** Of all connections together. */
+  readonly bytesPerMs: number
+}
+
+/** What may be fetched that nobody has asked for. */
+export interface Allowance {
+  /** The unit of speculation, a power of two; 0 for none. */
+  readonly windowBytes: number
+  /** What may be under way in all, with what was asked for. */
+  readonly underwayBytes: number
+  /** How many times the bytes that are read may be fetched. */
+  readonly ratio: number
+}
+
+/** Ranges that hold more wait too long for each other. */
+const MOST_WINDOW_BYTES = 512 * 1024
+/** Nearer servers are in the same house: many machines share them, and a round trip costs little. */
+const NEAR_MS = 5
+const NEAR_RATIO = 1.3
+const FAR_RATIO = 2.2
+/** A link on which as much as this is on its way in a round trip is not waited for, but filled. */
+const UNDERWAY_FACTOR = 1.5
+
+/**
+ * While an answer is on its way, which takes a round trip however short it is, the link could have
+ * carried round trip x bandwidth: that much more costs next to no time. So the windows of
+ * speculation are half of that, and nothing is under way that would keep an answer waiting for
+ * longer than a round trip. Where a block takes longer than the way, there is no speculation.
+ */
+export function allowance(speed: LinkSpeed | undefined, blockBytes: number): Allowance {
+  if (speed === undefined) return { windowBytes: 0, underwayBytes: 0, ratio: 1 }
+  const onTheWay = speed.roundTripMs * speed.bytesPerMs
+  const half = 2 ** Math.round(Math.log2(onTheWay / 2))
+  return {
+    windowBytes: half < blockBytes ? 0 : Math.min(half, MOST_WINDOW_BYTES),
+    underwayBytes: onTheWay * UNDERWAY_FACTOR,
+    ratio: speed.roundTripMs < NEAR_MS ? NEAR_RATIO : FAR_RATIO,
+  }
+}
