@@ -9,6 +9,7 @@ import { type Suite, builderTree, microTree } from './tree.ts'
 /** What a micro guest can be given beside busybox. */
 const TOOLS = {
   base: ['/bin/busybox', '/bin/dash', '/sbin/blkid', '/sbin/mke2fs', '/sbin/e2fsck'],
+  block: ['/bin/lsblk', '/sbin/blkdiscard'],
   fio: ['/usr/bin/fio'],
   xfs: ['/sbin/mkfs.xfs', '/sbin/xfs_repair'],
   btrfs: ['/bin/btrfs', '/bin/mkfs.btrfs'],

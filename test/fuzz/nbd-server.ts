@@ -41,7 +41,7 @@ if (process.send !== undefined) {
   for (const [index, served] of exports.entries()) {
     const server = createServer({ allowHalfOpen: true })
     const offer = { served, name: '', description: 'for the fuzzer' }
-    void new NbdServer(server, offer, { report, negotiationMs: 1000 })
+    void new NbdServer(server, offer, { report })
     await new Promise<void>((resolve) => {
       server.listen(`${process.argv[2]}.${index}`, resolve)
     })

@@ -19,7 +19,7 @@ import { Random } from './random.ts'
  *
  *     node test/fuzz/nbd.ts --seconds 60 [--seed 1] [--case 17]
  */
-const LIMIT_MS = 5000
+const LIMIT_MS = 10_000
 /** The server itself, what it keeps of the export, and the bounds of those who are served at once. */
 const LIMIT_BYTES = 700 * 2 ** 20
 const CASES_AT_ONCE = 4
