@@ -28,6 +28,7 @@ export interface Boot extends Omit<
   | 'memoryMiB'
   | 'deadlineMs'
   | 'disksMiB'
+  | 'localDisk'
 > {
   readonly name: string
   /** The Debian that brings kernel and initramfs. */
@@ -44,6 +45,8 @@ export interface Boot extends Omit<
   /** Set if the guest is a script on busybox, and not a system of its own. */
   readonly micro?: Micro
   readonly memoryMiB: number
+  /** Local disks with something on them, before the empty ones. */
+  readonly disks: readonly string[]
   /** Empty local disks. */
   readonly disksMiB: readonly number[]
   /** Undefined if the user decides when it ends. */
@@ -67,7 +70,7 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
   const directory = await mkdtemp(join(tmpdir(), 'netcow-boot-'))
   try {
     const files = await filesOf(plan, workshop, directory)
-    const disks = await emptyDisks(plan.disksMiB, directory)
+    const disks = [...plan.disks, ...(await emptyDisks(plan.disksMiB, directory))]
     await using server = await RangeServer.open()
     if ('file' in plan.image) server.put(IMAGE_PATH, plan.image)
     await plan.serve?.(server)
@@ -140,8 +143,8 @@ async function watch(
   const endedMs = performance.now()
 
   const { verdict, bootedAtMs, lastUnitAtMs } = observation
-  const { tolerates, complaints = [] } = plan
-  const evidence = { end, verdict, console: machine.console.all, tolerates, complaints }
+  const { tolerates, complaints = [], says = [] } = plan
+  const evidence = { end, verdict, console: machine.console.all, tolerates, complaints, says }
   const reason = fault(plan.expects, evidence) ?? (await incident)
   const { seconds, ...rest } = measured(observation)
   const total = (endedMs - startedMs) / 1000

@@ -4,6 +4,7 @@ import type { Boot } from './boot.ts'
 import { debianImage } from './image.ts'
 import { obstacle } from './initramfs.ts'
 import { microImage } from './micro.ts'
+import { localDisk } from './local-disk.ts'
 import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -47,6 +48,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     tolerates: [],
     interactive: false,
     memoryMiB: scenario.memoryMiB ?? MEMORY_MIB,
+    disks: [],
     disksMiB: scenario.disksMiB ?? [],
     deadlineMs: scenario.deadlineMs ?? DEADLINE_MS,
   }
@@ -70,9 +72,11 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     }
   }
   const { path, manifest } = await debianImage(cache, scenario.image)
+  const { localDisk: format } = scenario
   return {
     ...scenario,
     ...common,
+    disks: format === undefined ? [] : [await localDisk(cache, format, path)],
     suite: scenario.suite ?? scenario.image.suite,
     initramfs: scenario.initramfs ?? 'dracut',
     image: { file: path },

@@ -12,6 +12,8 @@ export interface Evidence {
   readonly tolerates: readonly string[]
   /** Lines of the kernel that may be there. */
   readonly complaints: readonly RegExp[]
+  /** What must be there. */
+  readonly says: readonly RegExp[]
 }
 
 /** What netcow says on the console, in whatever frame the initramfs puts around it. */
@@ -26,6 +28,8 @@ export function fault(expected: Expectation, evidence: Evidence): string | undef
       return bootFault(evidence, expected.times, 'restarted')
     case 'refuses':
       return refusalFault(expected.line, evidence)
+    case 'ends':
+      return endFault(expected.end, expected.line, evidence)
   }
 }
 
@@ -42,12 +46,20 @@ function bootFault(evidence: Evidence, times: number, wanted: End): string | und
   const bad = verdict.checks.filter(({ name, ok }) => !ok && !tolerates.includes(name))
   if (bad.length > 0) return bad.map(({ name, detail }) => `${name}: ${detail}`).join('; ')
   if (end !== wanted) return `the guest should have ${wanted}, but it ${ended(end)}`
+  const unsaid = evidence.says.find((pattern) => !console.some((line) => pattern.test(line)))
+  if (unsaid !== undefined) return `the console does not say ${unsaid}`
   const [complaint] = complaints(console, evidence.complaints)
   return complaint === undefined ? undefined : `the console says: ${complaint.trim()}`
 }
 
 function ended(end: End): string {
   return end === 'killed' ? 'hung' : end
+}
+
+function endFault(wanted: End, pattern: RegExp, { end, verdict, console }: Evidence) {
+  if (!console.some((line) => pattern.test(line))) return `the console does not say ${pattern}`
+  if (verdict.emergency) return 'the initramfs gave up, in place of netcow ending the machine'
+  return end === wanted ? undefined : `the guest should have ${wanted}, but it ${ended(end)}`
 }
 
 function refusalFault(pattern: RegExp, { end, verdict, console }: Evidence): string | undefined {

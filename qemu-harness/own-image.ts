@@ -35,6 +35,7 @@ export async function ownImageBoot(
     tolerates: TOLERATED,
     interactive: false,
     memoryMiB: MEMORY_MIB,
+    disks: [],
     disksMiB: [],
     deadlineMs: DEADLINE_MS,
   }

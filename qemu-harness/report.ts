@@ -9,6 +9,7 @@ const COLUMNS: readonly {
   { title: 'attach', cell: ({ seconds }) => inSeconds(seconds.attached) },
   { title: 'multi-user', cell: ({ seconds }) => inSeconds(seconds.multiUser) },
   { title: 'power-off', cell: ({ seconds }) => inSeconds(seconds.poweredOff) },
+  { title: 'wait', cell: ({ seconds }) => inSeconds(seconds.largestWait) },
   { title: 'last unit', cell: ({ seconds }) => inSeconds(seconds.afterLastUnit) },
   { title: 'all', cell: ({ seconds }) => inSeconds(seconds.total) },
   { title: 'requests', cell: ({ traffic }) => `${traffic.requests}` },

@@ -12,6 +12,8 @@ export interface BootResult {
     readonly attached?: number
     readonly multiUser?: number
     readonly poweredOff?: number
+    /** What the guest waited for longest, where its scenario looks at that. */
+    readonly largestWait?: number
     /** From the last of the guest's units to the end of the machine. */
     readonly afterLastUnit?: number
     readonly total: number
@@ -35,12 +37,14 @@ export function measured({ verdict: { measures }, toMultiUser }: Observation): P
 } {
   const attached = measures.get('attachedSeconds')
   const multiUser = measures.get('multiUserSeconds')
+  const largestWait = measures.get('largestWaitSeconds')
   const own = measures.get('daemonRssAnon')
   const peak = measures.get('daemonVmHWM')
   return {
     seconds: {
       ...(attached !== undefined && { attached }),
       ...(multiUser !== undefined && { multiUser }),
+      ...(largestWait !== undefined && { largestWait }),
     },
     ...(toMultiUser && { toMultiUser }),
     ...(own !== undefined && peak !== undefined && { daemonBytes: { own, peak } }),

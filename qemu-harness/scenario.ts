@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import type { RangeServer } from '../test/fixtures/range-server.ts'
 import type { ImageKind } from './image.ts'
 import type { InitramfsKind } from './initramfs-kind.ts'
+import type { DiskFormat } from './local-disk.ts'
 import type { Machine } from './machine.ts'
 import type { Tool } from './micro-initramfs.ts'
 import type { BuilderSuite, Suite } from './tree.ts'
@@ -27,6 +28,8 @@ export interface Scenario {
   readonly memoryMiB?: number
   /** The sizes of empty local disks, /dev/vda and so on; none unless said. */
   readonly disksMiB?: readonly number[]
+  /** A first disk of this file system, with the image as a file in it; none unless said. */
+  readonly localDisk?: DiskFormat
   /** When the machine is taken for hung; five minutes unless said. */
   readonly deadlineMs?: number
   /** The part of the kernel command line that is about the root; `url` is the image's address. */
@@ -39,6 +42,8 @@ export interface Scenario {
   meanwhile?(machine: Machine, server: RangeServer): Promise<void>
   /** Lines of the kernel that would be taken for a failure of the root elsewhere. */
   readonly complaints?: readonly RegExp[]
+  /** What the console must say, each of it. */
+  readonly says?: readonly RegExp[]
   readonly expects: Expectation
 }
 
@@ -71,6 +76,8 @@ export type Expectation =
   | { readonly kind: 'reboots'; readonly times: number }
   /** The initramfs gives up with exactly one console line that matches, and no root is mounted. */
   | { readonly kind: 'refuses'; readonly line: RegExp }
+  /** netcow ends the machine in this way, and has said why. */
+  | { readonly kind: 'ends'; readonly end: 'powered off' | 'restarted'; readonly line: RegExp }
 
 /** Where the server has the image; `words` gets its whole address. */
 export const IMAGE_PATH = '/image.qcow2'

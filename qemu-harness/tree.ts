@@ -140,6 +140,17 @@ export function oracleTree(cache: Cache, suite: Suite): Promise<string> {
   })
 }
 
+/** Tools that make file systems of other systems. */
+export function mediumTree(cache: Cache): Promise<string> {
+  return tree(cache, {
+    name: 'medium',
+    suite: 'trixie',
+    packages: ['dosfstools', 'mtools', 'ntfs-3g'],
+    before: [],
+    after: [],
+  })
+}
+
 /** The path of the tree: root's files, for root's eyes. */
 function tree(cache: Cache, recipe: Recipe): Promise<string> {
   const name = `${recipe.name}-${recipe.suite}`

@@ -36,10 +36,15 @@ abstract class NetcowError extends Error {
 
   /** The one line that a user sees: what, where, what to do. */
   get line(): string {
+    const advice = this.advice === undefined ? '' : `; ${this.advice}`
+    return `${this.lineWithoutAdvice}${advice}`.replaceAll(/\s+/g, ' ')
+  }
+
+  /** What and where. */
+  get lineWithoutAdvice(): string {
     const places = Object.entries(this.#where).map(([name, value]) => `${name} ${value}`)
     const where = places.length > 0 ? ` (${places.join(', ')})` : ''
-    const advice = this.advice === undefined ? '' : `; ${this.advice}`
-    return `${this.message}${where}${advice}`.replaceAll(/\s+/g, ' ')
+    return `${this.message}${where}`
   }
 }
 export type { NetcowError }

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { boot } from './boot/boot.ts'
 import { GENERATORS, generate } from './boot/generator.ts'
+import { lastWords, shutdown } from './boot/shutdown.ts'
 import { runTool } from './cli/tool.ts'
 
 /** What libuv would have without being told. */
@@ -22,7 +23,10 @@ const [normal, early] = process.argv.slice(2)
 if (process.argv0.includes(GENERATORS) && normal !== undefined && early !== undefined) {
   process.exitCode = generate(early)
 } else {
-  void runTool(process.argv.slice(2), [boot]).then((exitCode) => {
+  // systemd-shutdown runs /shutdown, which is this program, as process 1.
+  const asLast = process.pid === 1 && process.argv0 === '/shutdown'
+  const words = asLast ? lastWords(process.argv[2]) : process.argv.slice(2)
+  void runTool(words, [boot], [shutdown]).then((exitCode) => {
     process.exitCode = exitCode
   })
 }

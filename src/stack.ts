@@ -68,6 +68,16 @@ export function openSource(plan: SourcePlan, report: Report): Promise<BlockSourc
   return sliced(plan, new Opening(plan.openMs, report))
 }
 
+/** The same, with how its servers are doing. */
+export async function openObserved(
+  plan: SourcePlan,
+  report: Report,
+): Promise<{ readonly source: BlockSource } & Pick<Served, 'states'>> {
+  const opening = new Opening(plan.openMs, report)
+  const source = await sliced(plan, opening)
+  return { source, states: () => opening.sources.map((state) => state()) }
+}
+
 /** The guest's bytes, in the exact size of the image, for those who read it once. */
 export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSource> {
   return image(plan, new Opening(plan.openMs, report))

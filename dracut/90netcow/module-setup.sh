@@ -17,7 +17,8 @@ depends() {
 }
 
 installkernel() {
-  instmods nbd
+  # The file systems that an image may lie on as a file.
+  instmods nbd vfat exfat ntfs3 ext4 xfs btrfs iso9660 udf nls_cp437 nls_ascii nls_iso8859-1 nls_utf8
 }
 
 install() {
@@ -29,6 +30,7 @@ install() {
   # shellcheck disable=SC2046 # words are meant
   inst_multiple $(ldd "$(find_binary netcow)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p')
   inst_hook cmdline 90 "$moddir/netcow-cmdline.sh"
+  inst_hook pre-pivot 95 "$moddir/netcow-leave.sh"
   inst_hook initqueue/settled 98 "$moddir/netcow-attach.sh"
   inst_script "$moddir/netcowroot.sh" /sbin/netcowroot
   inst_simple "$moddir/netcow-lib.sh" /lib/netcow-lib.sh

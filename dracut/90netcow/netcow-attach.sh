@@ -6,6 +6,6 @@
 
 netcow_wanted || return 0
 [ ! -e /run/netcow/done ] || return 0
-[ -n "$(ip -o address show scope global up)" ] || return 0
+netcow_local || [ -n "$(ip -o address show scope global up)" ] || return 0
 netcow_boot
 : >/run/netcow/done

@@ -19,12 +19,13 @@ if netcow_finds_root; then
   root=block:/dev/netcow/root
 fi
 rootok=1
-# The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
-[ -n "$netroot" ] || netroot=netcow:
-
 # Without this the queue would end before there is a network.
 # shellcheck disable=SC2154 # dracut sets it
 echo '[ -e /run/netcow/done ]' >"$hookdir/initqueue/finished/netcow.sh"
+netcow_local && return 0
+
+# The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
+[ -n "$netroot" ] || netroot=netcow:
 
 # As systemd-import does: a network in any case, by DHCP unless the user said how.
 echo rd.neednet=1 >>/etc/cmdline.d/95-netcow.conf

@@ -13,6 +13,20 @@ netcow_wanted() {
   return 1
 }
 
+# Whether the image is a file on a local disk, so that no network is needed for it.
+netcow_local() {
+  for netcow_word in $(getcmdline); do
+    case $netcow_word in
+      root=netcow:* | netroot=netcow:* | rd.netcow=* | netcow=*) ;;
+      *) continue ;;
+    esac
+    case ${netcow_word#*netcow[=:]} in
+      LABEL=* | UUID=* | PARTLABEL=* | PARTUUID=* | /dev/*) return 0 ;;
+    esac
+  done
+  return 1
+}
+
 # Whether netcow is to find the root in the image by itself.
 netcow_finds_root() {
   case $(getarg root=) in

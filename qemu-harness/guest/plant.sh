@@ -5,7 +5,8 @@ plant_netcow_check() {
   mkdir -p /run/netcow-harness
   cp /usr/lib/netcow-harness/* /run/netcow-harness/
   # Elsewhere that directory would say that systemd runs.
-  if [ -e "$NEWROOT/usr/lib/systemd/systemd" ]; then
+  # shellcheck disable=SC2154 # dracut says NEWROOT, initramfs-tools rootmnt
+  if [ -e "${NEWROOT:-$rootmnt}/usr/lib/systemd/systemd" ]; then
     mkdir -p /run/systemd/system/multi-user.target.wants
     mv /run/netcow-harness/netcow-check.service /run/systemd/system/
     ln -s ../netcow-check.service /run/systemd/system/multi-user.target.wants/

@@ -1,15 +1,22 @@
 import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import type { Call, Command } from '../cli/command.ts'
+import { parseDeviceFile } from '../cli/device-file.ts'
+import { requireMemory } from '../cli/doctor/machine.ts'
+import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
 import { type Outcome, launchDaemon } from '../cli/launch.ts'
-import { attachedDevices } from '../cli/status-file.ts'
 import { parseOptions } from '../cli/options.ts'
+import { imageName } from '../cli/plan.ts'
+import { attachedDevices, readStatus } from '../cli/status-file.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
+import { fail, onFailOf } from './failure.ts'
 import { findRoot } from './find-root.ts'
+import { type Leaving, prepareToLeave } from './leave.ts'
+import { LocalImage } from './local-image.ts'
 import { wantedNetwork } from './network/ip-word.ts'
 import { setUpNetwork } from './network/network.ts'
 import { RULE, installRule, linkRoot, rootIsLinked } from './root-link.ts'
@@ -28,40 +35,41 @@ const MODULE_PARAMETERS = ['nbds_max=1', 'max_part=31']
 export const boot: Command = {
   name: 'boot',
   summary: 'attach the root that the kernel command line names; for the initramfs',
-  operands: ['[netcow:URL]'],
+  operands: ['[netcow:URL|ROOT]'],
   options: ['stage'],
   run: runBoot,
 }
 
 async function runBoot(call: Call): Promise<number> {
+  const { stage } = call.options
   const say = consoleOf(call)
-  try {
-    return await takeStages(call, say)
-  } catch (error) {
+  // The rule is asked for where an initramfs is made, perhaps without a /proc.
+  const commandLine = stage === 'rule' ? '' : readFileSync('/proc/cmdline', 'utf8')
+  const exitCode = await takeStages(call, commandLine, say).catch((error: unknown) => {
     say(lineOf(error))
     return exitCodeOf(error)
-  }
+  })
+  // Once the root is mounted it is too late for that: what is left to do is not needed to live.
+  if (exitCode !== 0 && stage !== 'leave') await fail(onFailOf(commandLine), say)
+  return exitCode
 }
 
 /** What goes wrong here must be seen on the console, not in a log that nobody can reach yet. */
-function consoleOf({ terminal }: Call): (line: string) => void {
+function consoleOf({ terminal }: Call): Say {
   const log = KernelLog.open()
   return log === undefined
-    ? (line) => terminal.say('error', line)
-    : (line) => log.write('error', line)
+    ? (line, level = 'error') => terminal.say(level, line)
+    : (line, level = 'error') => log.write(level, line)
 }
+type Say = (line: string, level?: 'error' | 'info') => void
 
 async function takeStages(
-  { operands: [netroot], options, terminal }: Call,
-  say: (line: string) => void,
+  { operands: [operand], options: { stage }, terminal }: Call,
+  commandLine: string,
+  say: Say,
 ): Promise<number> {
-  if (options.stage === 'rule') {
-    await terminal.out(RULE)
-    return 0
-  }
-  const commandLine = readFileSync('/proc/cmdline', 'utf8')
   const words = parseBootWords(commandLine)
-  switch (options.stage) {
+  switch (stage) {
     case 'check':
       installRule()
       return 0
@@ -72,19 +80,38 @@ async function takeStages(
     case 'network':
       await setUpNetwork(wantedNetwork(commandLine), patience(words), say)
       return 0
+    case 'rule':
+      await terminal.out(RULE)
+      return 0
+    case 'leave':
+      await prepareToLeave(leaving(operand, commandLine), (line) => say(line, 'info'))
+      return 0
     case undefined:
-      return attachRoot(words, netroot, say)
+      return attachRoot(words, operand, say)
+  }
+}
+
+/** The daemon knows best what it was started with: the words may not have named the image. */
+function leaving(root: string | undefined, commandLine: string): Leaving {
+  if (root === undefined) throw new UsageError('--stage leave needs the directory of the root')
+  const image = imageName(readStatus(BOOT_INDEX).image)
+  return {
+    root,
+    host: image.kind === 'url' ? image.url.hostname : undefined,
+    ipWords: parseKernelCommandLine(commandLine).flatMap(({ name, value }) =>
+      name === 'ip' && value !== undefined ? [value] : [],
+    ),
   }
 }
 
 async function attachRoot(
   words: BootWords,
   netroot: string | undefined,
-  say: (line: string) => void,
+  say: Say,
 ): Promise<number> {
   const [index] = attachedDevices()
   if (index === undefined) {
-    const outcome = await attach(imageOf(words, netroot), words)
+    const outcome = await attach(imageOf(words, netroot), words, say)
     if (outcome.kind === 'failed') {
       say(outcome.line)
       return outcome.exitCode
@@ -112,10 +139,18 @@ function imageOf(words: BootWords, netroot: string | undefined): string {
   })
 }
 
-function attach(image: string, { options }: BootWords): Promise<Outcome> {
+async function attach(image: string, words: BootWords, say: Say): Promise<Outcome> {
+  const file = parseDeviceFile(image)
+  if (file === undefined) return launch(image, words)
+  using local = await LocalImage.open(file, patience(words) ?? Infinity, say)
+  return await launch(local.path, words)
+}
+
+function launch(image: string, { options }: BootWords): Promise<Outcome> {
   const overlay = options.overlay ?? 'memory'
   // Half of RAM: the rest is for what runs, and the machine would not survive without it.
   const sized = overlay === 'memory' ? `memory:${Math.floor(totalmem() / 2)}` : overlay
+  requireMemory(parseOptions({ ...options, overlay: sized }, (name) => `rd.netcow.${name}=`))
   const argv = [image, `--device=/dev/nbd${BOOT_INDEX}`, ...argvOf({ ...options, overlay: sized })]
   return launchDaemon(argv, MODULE_PARAMETERS, () => {
     // The daemon has said it on the console itself.

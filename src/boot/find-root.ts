@@ -1,7 +1,6 @@
-import { execFile } from 'node:child_process'
-import { promisify } from 'node:util'
 import { ImageUnsupported } from '../errors.ts'
 import { partitions } from '../kernel/block-sysfs.ts'
+import { probe } from './blkid.ts'
 
 /** Finds the root in an attached image, by what blkid says of it. */
 
@@ -20,10 +19,10 @@ const FOREIGN = new Set(['vfat', 'exfat', 'ntfs', 'msdos', 'iso9660', 'udf', 'hf
  */
 export async function findRoot(index: number): Promise<string> {
   const disk = `nbd${index}`
-  if ((await probe(disk)).get('USAGE') === 'filesystem') return disk
+  if ((await probe(`/dev/${disk}`)).get('USAGE') === 'filesystem') return disk
   const candidates: string[] = []
   for (const name of partitions(index)) {
-    const facts = await probe(name)
+    const facts = await probe(`/dev/${name}`)
     if (facts.get('PART_ENTRY_TYPE') === ROOT_TYPES[process.arch]) return name
     const type = facts.get('TYPE') ?? ''
     if (facts.get('USAGE') === 'filesystem' && !FOREIGN.has(type)) candidates.push(name)
@@ -35,18 +34,4 @@ export async function findRoot(index: number): Promise<string> {
     where: { device: `/dev/${disk}` },
     advice: 'name the image with rd.netcow=URL and the root with root=UUID=... or root=LABEL=...',
   })
-}
-
-/** What blkid reads from the device itself, as KEY to value; nothing when it knows nothing. */
-async function probe(name: string): Promise<Map<string, string>> {
-  const args = ['-p', '-o', 'export', `/dev/${name}`]
-  const { stdout } = await promisify(execFile)('blkid', args).catch((error: unknown) => {
-    // 2: nothing that it knows; 8: more than one thing.
-    if (error instanceof Error && 'code' in error && (error.code === 2 || error.code === 8)) {
-      return { stdout: '' }
-    }
-    throw error
-  })
-  const lines = stdout.split('\n').map((line) => line.split('='))
-  return new Map(lines.map(([key = '', ...value]) => [key, value.join('=')]))
 }

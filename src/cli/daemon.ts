@@ -4,12 +4,15 @@ import { uptime } from 'node:os'
 import { announce, isConnected, readPartitions, tuneQueue } from '../kernel/block-sysfs.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { protectFromOutOfMemory } from '../kernel/process.ts'
+import { endMachine } from '../kernel/restart.ts'
 import { printable } from '../image-name.ts'
 import type { DevicePlan } from '../plan.ts'
-import { openForUse } from '../stack.ts'
+import { type Report, type Served, openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
 import { attach, attachPlan } from './commands/attach.ts'
+import type { Options } from './options.ts'
+import { watchOutages } from './outage.ts'
 import { attachToKernel } from './kernel-client.ts'
 import { removeStatus, writeStatus } from './status-file.ts'
 import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
@@ -20,7 +23,12 @@ import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
  */
 
 /** Not for people: `netcow attach` and `netcow boot` start it. */
-export const daemon: Command = { ...attach, name: 'daemon', run: runDaemon }
+export const daemon: Command = {
+  ...attach,
+  name: 'daemon',
+  options: [...attach.options, 'onfail'],
+  run: runDaemon,
+}
 
 async function runDaemon({ operands: [image = ''], options }: Call): Promise<number> {
   const log = KernelLog.open()
@@ -51,6 +59,7 @@ async function runDaemon({ operands: [image = ''], options }: Call): Promise<num
       access: served.access,
       attachedAtUptimeMs: Math.round(uptime() * 1000),
     })
+    endWithSource(served, options, report)
     tell({ kind: 'attached', index: client.index })
     closeSync(CHANNEL_FD)
     await client.over
@@ -72,6 +81,15 @@ async function settle(index: number): Promise<void> {
   await tuneQueue(index)
   await readPartitions(index)
   await announce(index)
+}
+
+/** What `--onfail` and `--timeout` say together: a machine may be worth less than its return. */
+function endWithSource({ states }: Served, { onfail, timeout }: Options, report: Report): void {
+  if (onfail === 'shell' || timeout === undefined) return
+  watchOutages(states, timeout * 1000, (line) => {
+    report(`${line}; ${onfail} now, as rd.netcow.onfail says`)
+    endMachine(onfail)
+  })
 }
 
 function surviveEverything(log: KernelLog | undefined, index: number): void {

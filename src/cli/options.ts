@@ -143,9 +143,13 @@ export const OPTIONS = {
   'tls-ca': { argument: 'FILE', help: 'clients have to show a certificate of this authority' },
   all: { help: 'every device that netcow attached' },
   json: { help: 'machine-readable output' },
+  onfail: {
+    argument: 'shell|reboot|poweroff',
+    help: 'what follows a failed boot, or a source away for --timeout (default shell: nothing)',
+  },
   stage: {
-    argument: 'check|variables|network|rule',
-    help: 'only one step: check the words, print what a script or udev is to know, set the network up',
+    argument: 'check|variables|network|rule|leave',
+    help: 'only one step: check the words, print what a script or udev is to know, set the network up, prepare ROOT',
   },
   log: { argument: 'LEVEL', help: 'error, warn, info or debug (default warn)' },
 } as const satisfies Record<string, OptionText>
@@ -202,7 +206,8 @@ const Options = z.object({
   'tls-ca': z.optional(path),
   all: flag,
   json: flag,
-  stage: z.optional(oneOf(['check', 'variables', 'network', 'rule'])),
+  onfail: z._default(oneOf(['shell', 'reboot', 'poweroff']), 'shell'),
+  stage: z.optional(oneOf(['check', 'variables', 'network', 'rule', 'leave'])),
   log: z._default(oneOf(['error', 'warn', 'info', 'debug']), 'warn'),
 })
 export type Options = z.infer<typeof Options>

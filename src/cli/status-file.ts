@@ -1,17 +1,23 @@
-import { mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import * as z from 'zod/mini'
 
 /** What runs, in files that outlive the initramfs: /run/netcow/nbdN.json, one for each device. */
 
 const DIRECTORY = '/run/netcow'
 
-export interface DeviceStatus {
-  readonly device: string
-  readonly pid: number
-  readonly image: string
-  readonly sizeBytes: number
-  readonly access: 'read-only' | 'read-write'
+const DeviceStatus = z.object({
+  device: z.string(),
+  pid: z.number(),
+  image: z.string(),
+  sizeBytes: z.number(),
+  access: z.literal(['read-only', 'read-write']),
   /** Milliseconds from the start of the machine to the attach. */
-  readonly attachedAtUptimeMs: number
+  attachedAtUptimeMs: z.number(),
+})
+export type DeviceStatus = z.infer<typeof DeviceStatus>
+
+export function readStatus(index: number): DeviceStatus {
+  return DeviceStatus.parse(JSON.parse(readFileSync(`${DIRECTORY}/nbd${index}.json`, 'utf8')))
 }
 
 export function writeStatus(index: number, status: DeviceStatus): void {

@@ -4,6 +4,7 @@ import { attach } from './commands/attach.ts'
 import { check } from './commands/check.ts'
 import { copy } from './commands/copy.ts'
 import { detach } from './commands/detach.ts'
+import { doctor } from './commands/doctor.ts'
 import { info } from './commands/info.ts'
 import { map } from './commands/map.ts'
 import { serve } from './commands/serve.ts'
@@ -15,16 +16,20 @@ import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
 import manifest from '../../package.json' with { type: 'json' }
 
 /** Finds the command, runs it, and turns what it throws into one line and an exit code. */
-export async function runTool(argv: readonly string[], more: readonly Command[]): Promise<number> {
+export async function runTool(
+  argv: readonly string[],
+  more: readonly Command[],
+  hidden: readonly Command[],
+): Promise<number> {
   const terminal = new StandardTerminal()
-  const commands = [serve, attach, detach, info, map, check, copy, ...more]
+  const commands = [serve, attach, detach, info, map, check, copy, doctor, ...more]
   try {
     const [word, ...rest] = argv
     if (word === '--version') return await print(`netcow ${manifest.version}\n`)
     if (word === undefined || word === '--help' || word === 'help') {
       return await print(overview(commands))
     }
-    const command = [...commands, daemon].find(({ name }) => name === word)
+    const command = [...commands, daemon, ...hidden].find(({ name }) => name === word)
     if (command === undefined) throw unknownCommand(word, commands)
     if (rest.includes('--help')) return await print(commandHelp(command))
     if (rest.includes('--version')) return await print(`netcow ${manifest.version}\n`)

@@ -1,4 +1,5 @@
 import { UsageError } from '../errors.ts'
+import { parseDeviceFile } from './device-file.ts'
 import { parseKernelCommandLine } from './kernel-command-line.ts'
 import { nearest } from './nearest.ts'
 import { type OptionName, type OptionTexts, REPEATABLE, parseOptions } from './options.ts'
@@ -28,6 +29,7 @@ const WORDS: readonly OptionName[] = [
   'cache',
   'timeout',
   'mirror',
+  'onfail',
   'connections',
   'identity',
   'header-file',
@@ -79,7 +81,7 @@ export function parseBootWords(commandLine: string): BootWords {
   }
   parseOptions(texts, (option) => `rd.netcow.${option}=`)
   return {
-    image: image === undefined ? undefined : checkedUrl(image),
+    image: image === undefined ? undefined : checkedImage(image),
     findsRoot,
     readOnly: readOnly || texts.overlay === 'none',
     options: texts,
@@ -91,11 +93,16 @@ export function afterScheme(value: string | undefined): string | undefined {
   return value?.startsWith('netcow:') ? value.slice('netcow:'.length) : undefined
 }
 
-/** Throws `UsageError` unless the image can be had before any disk is mounted. */
+/** Throws `UsageError` unless the image can be had before the root is mounted. */
+function checkedImage(image: string): string {
+  return parseDeviceFile(image) === undefined ? checkedUrl(image) : image
+}
+
+/** Throws `UsageError` for anything else than a URL: a DHCP server names no local files. */
 export function checkedUrl(image: string): string {
   if (/^https?:\/\//i.test(image) && imageName(image).kind === 'url') return image
   throw new UsageError(`'${image}' is not an http or https URL`, {
-    advice: 'write root=netcow:http://SERVER/IMAGE or rd.netcow=http://SERVER/IMAGE',
+    advice: 'write root=netcow:http://SERVER/IMAGE, rd.netcow=URL or rd.netcow=LABEL=DISK:/PATH',
   })
 }
 

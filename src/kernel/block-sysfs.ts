@@ -22,6 +22,12 @@ export function isConnected(index: number): boolean {
   return existsSync(`/sys/block/nbd${index}/pid`)
 }
 
+/** The process that connected the device, unless it is not connected. */
+export function daemonOf(index: number): number | undefined {
+  if (!isConnected(index)) return undefined
+  return Number(readFileSync(`/sys/block/nbd${index}/pid`, 'utf8'))
+}
+
 export async function tuneQueue(index: number): Promise<void> {
   for (const [file, value] of QUEUE) await writeFile(`/sys/block/nbd${index}/queue/${file}`, value)
 }

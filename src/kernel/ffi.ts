@@ -16,6 +16,10 @@ const libc = dlopen('libc.so.6', {
   recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
   close: { return: 'int32', arguments: ['int32'] },
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
+  mount: { return: 'int32', arguments: ['buffer', 'buffer', 'buffer', 'uint64', 'buffer'] },
+  umount2: { return: 'int32', arguments: ['buffer', 'int32'] },
+  sync: { return: 'void', arguments: [] },
+  reboot: { return: 'int32', arguments: ['uint32'] },
   prctl: { return: 'int32', arguments: ['int32', 'uint64', 'uint64', 'uint64', 'uint64'] },
 }).functions
 
@@ -90,4 +94,36 @@ export function readCached(fd: number, target: Uint8Array, offset: number): numb
   vector[0] = getRawPointer(target)
   vector[1] = BigInt(target.length)
   return Math.max(0, libc.preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
+}
+
+/** mount(2); waits for as long as the file system takes. */
+export function mount(
+  source: string,
+  target: string,
+  type: string,
+  flags: number,
+  options: string,
+): void {
+  const [from, to, kind, words] = [source, target, type, options].map(cString)
+  const result = libc.mount(from!, to!, kind!, BigInt(flags), words!)
+  checked(`mount ${source} on ${target}`, result)
+}
+
+/** umount2(2); waits until everything is written. */
+export function unmount(target: string, flags: number): void {
+  checked(`unmount ${target}`, libc.umount2(cString(target), flags))
+}
+
+/** sync(2): returns when everything that was written anywhere is where it belongs. */
+export function syncAll(): void {
+  libc.sync()
+}
+
+/** reboot(2): at once, whatever is mounted or runs. */
+export function reboot(command: number): void {
+  checked('reboot', libc.reboot(command))
+}
+
+function cString(text: string): Buffer {
+  return Buffer.from(`${text}\0`)
 }

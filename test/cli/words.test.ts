@@ -1,4 +1,5 @@
 import t from 'tap'
+import { parseDeviceFile } from '../../src/cli/device-file.ts'
 import { parseKernelCommandLine } from '../../src/cli/kernel-command-line.ts'
 import { argvOf, parseBootWords } from '../../src/cli/words.ts'
 import { UsageError } from '../../src/errors.ts'
@@ -25,6 +26,19 @@ t.test('beside another root= the image is only attached', async (t) => {
     t.match(parseBootWords(`${image} root=UUID=1234`), { image: url, findsRoot: false })
   }
   t.match(parseBootWords(`rd.netcow=${url}`), { image: url, findsRoot: true })
+})
+
+t.test('an image may be a file on a disk', async (t) => {
+  for (const image of ['LABEL=pool data:/images/a.qcow2', 'UUID=12-AB:/a', '/dev/sda1:/a']) {
+    t.match(parseBootWords(`"rd.netcow=${image}"`), { image, findsRoot: true })
+  }
+  t.strictSame(parseDeviceFile('LABEL=a:b:/c:/d'), {
+    disk: { kind: 'tag', tag: 'LABEL', value: 'a:b' },
+    path: '/c:/d',
+  })
+  for (const image of ['LABEL=x', 'LABEL=:/a', 'NAME=x:/a', '/dev/sda1', 'UUID=1:/folder/']) {
+    t.throws(() => parseBootWords(`"rd.netcow=${image}"`), UsageError, image)
+  }
 })
 
 t.test('options become words of attach', async (t) => {

@@ -9,7 +9,15 @@ const REFUSAL = '[    9.1] dracut-cmdline[2]: netcow: no such file (url http://x
 function evidence(reports: readonly string[], more: Partial<Evidence> = {}): Evidence {
   const verdict = new Verdict()
   for (const line of reports) verdict.add(line)
-  return { end: 'powered off', verdict, console: [], tolerates: [], complaints: [], ...more }
+  return {
+    end: 'powered off',
+    verdict,
+    console: [],
+    tolerates: [],
+    complaints: [],
+    says: [],
+    ...more,
+  }
 }
 
 t.test('a boot is good when every check is, and the guest has powered off', async (t) => {
@@ -31,6 +39,23 @@ t.test('a boot that the kernel complained of is not good', async (t) => {
   t.equal(fault({ kind: 'boots' }, evidence(GOOD, expected)), undefined)
   const harmless = ['[ 80.1] block nbd0: shutting down sockets']
   t.equal(fault({ kind: 'boots' }, evidence(GOOD, { console: harmless })), undefined)
+})
+
+t.test('a machine that netcow ends must end in that way', async (t) => {
+  const ends = (given: Evidence) =>
+    fault({ kind: 'ends', end: 'restarted', line: /netcow: reboot/ }, given)
+  const console = ['[ 9.1] netcow: reboot in 10 s']
+  t.equal(ends(evidence([], { console, end: 'restarted' })), undefined)
+  t.match(ends(evidence([], { console, end: 'killed' })), /should have restarted, but it hung/)
+  t.match(ends(evidence([], { end: 'restarted' })), /does not say/)
+  t.match(ends(evidence(GAVE_UP, { console, end: 'restarted' })), /gave up/)
+})
+
+t.test('a boot must say what its scenario asks for', async (t) => {
+  const says = [/netcow: detached/]
+  t.match(fault({ kind: 'boots' }, evidence(GOOD, { says })), /does not say/)
+  const console = ['[ 90.2] netcow: detached']
+  t.equal(fault({ kind: 'boots' }, evidence(GOOD, { says, console })), undefined)
 })
 
 t.test('restarts are counted', async (t) => {

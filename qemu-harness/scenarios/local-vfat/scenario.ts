@@ -1,0 +1,13 @@
+import { DISK_LABEL, FILE_PATH } from '../../local-disk.ts'
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'the image is a file on a local vfat, and there is no network',
+  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  tested: false,
+  localDisk: 'vfat',
+  deadlineMs: 600_000,
+  words: () => [`rd.netcow=LABEL=${DISK_LABEL}:${FILE_PATH}`],
+  says: [/netcow: .*is detached/],
+  expects: { kind: 'boots' },
+}

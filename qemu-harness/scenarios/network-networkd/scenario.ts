@@ -1,0 +1,11 @@
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'systemd-networkd takes the interface over, restarts, and powers off',
+  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib', network: 'networkd' },
+  tested: false,
+  deadlineMs: 600_000,
+  words: (url) => [`root=netcow:${url}`],
+  says: [/netcow: \/dev\/nbd0 is detached/],
+  expects: { kind: 'boots' },
+}

@@ -1,0 +1,87 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
+import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
+import { basename } from 'node:path'
+
+/** The network interface that the root depends on. */
+export interface BootInterface {
+  readonly name: string
+  /** Its hardware address: names may change, and this does not. */
+  readonly mac: string
+  /** Its addresses with the length of their prefixes, link-local ones left out. */
+  readonly addresses: readonly string[]
+  /** The interfaces that it is made of, as the ports of a bond, all the way down. */
+  readonly lower: readonly string[]
+  /** The kernel command line gave it an address; else there is a lease to be renewed. */
+  readonly isStatic: boolean
+}
+
+/** Any port will do: nothing is sent. */
+const DISCARD_PORT = 9
+
+/**
+ * The interface by which the kernel would send to `host`; undefined when the name is not known or
+ * there is no way to it.
+ *
+ * @param given values of `ip=` on the kernel command line
+ */
+export async function interfaceTo(
+  host: string,
+  given: readonly string[],
+): Promise<BootInterface | undefined> {
+  const local = await localAddressTo(host.replaceAll(/[[\]]/g, ''))
+  for (const [name, infos = []] of Object.entries(networkInterfaces())) {
+    const [first] = infos
+    if (first === undefined || !infos.some(({ address }) => address === local)) continue
+    const isStatic = infos.some(({ address }) => given.some((value) => gives(value, address)))
+    const addresses = infos.flatMap(global)
+    return { name, mac: first.mac, addresses, lower: lowerOf(name), isStatic }
+  }
+  return undefined
+}
+
+/** `ip=ADDRESS:...`, where an address of IPv6 is in brackets (dracut.cmdline(7)). */
+function gives(value: string, address: string): boolean {
+  return value.startsWith(`${address}:`) || value.startsWith(`[${address}]:`)
+}
+
+/** A datagram socket that is connected has a source address, and nothing is sent for it. */
+async function localAddressTo(host: string): Promise<string | undefined> {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
+  try {
+    socket.connect(DISCARD_PORT, host)
+    await once(socket, 'connect')
+    return socket.address().address
+  } catch {
+    return undefined
+  } finally {
+    socket.close()
+  }
+}
+
+function global({ cidr, address, internal }: NetworkInterfaceInfo): string[] {
+  return internal || cidr === null || address.startsWith('fe80:') ? [] : [cidr]
+}
+
+/** The kernel makes a link lower_NAME for each interface that another is made of. */
+function lowerOf(name: string): string[] {
+  const directory = `/sys/class/net/${name}`
+  if (!existsSync(directory)) return []
+  const lower = readdirSync(directory)
+    .filter((entry) => entry.startsWith('lower_'))
+    .map((entry) => basename(realpathSync(`${directory}/${entry}`)))
+  return [...new Set(lower.flatMap((each) => [each, ...lowerOf(each)]))]
+}
+
+/** The router of the default route through `name` (proc_net(5), route), if there is one. */
+export function routerOf(name: string): string | undefined {
+  const [, ...rows] = readFileSync('/proc/net/route', 'utf8').split('\n')
+  for (const row of rows) {
+    const [device, destination, gateway = ''] = row.split('\t')
+    if (device !== name || destination !== '00000000' || gateway === '00000000') continue
+    // Each address is a number in the order of this machine's bytes.
+    return [...Buffer.from(gateway, 'hex').reverse()].join('.')
+  }
+  return undefined
+}

@@ -1,0 +1,84 @@
+import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { attachedDevices } from '../cli/status-file.ts'
+import { lineOf } from '../cli/terminal.ts'
+import { daemonOf } from '../kernel/block-sysfs.ts'
+import { keepNetwork } from './keep/keep-network.ts'
+import { REFUGE, makeRefuge } from './refuge.ts'
+
+/**
+ * What is done when the root is mounted and before it becomes the root: everything that the system
+ * in it must be told in order not to pull the network or the daemon from under itself. Most of it is
+ * a file in /run, which that system finds there. A step that fails is said, and the boot goes on.
+ */
+
+export interface Leaving {
+  /** Where the root is mounted. */
+  readonly root: string
+  /** The server's name or address; undefined if the image is not on one. */
+  readonly host: string | undefined
+  /** The values of `ip=` on the kernel command line. */
+  readonly ipWords: readonly string[]
+}
+
+type Say = (line: string) => void
+
+export async function prepareToLeave({ root, host, ipWords }: Leaving, say: Say): Promise<void> {
+  const hasSystemd = existsSync(join(root, 'usr/lib/systemd/systemd')) && !bootsOther(root)
+  if (host !== undefined) {
+    await step('the network may not be kept', say, async () => {
+      const boot = await keepNetwork({ root, run: '/run', hasSystemd }, host, ipWords)
+      say(boot === undefined ? 'no interface leads to the server' : `${boot.name} is kept up`)
+    })
+  }
+  await step('suspend may not be refused', say, async () => {
+    refuseSleep()
+    if (hasSystemd) say('suspend is switched off: a root on the network would not wake up')
+  })
+  await step('the daemon may be killed at shutdown', say, async () => spareDaemons())
+  await step('at shutdown the root will only be made read-only', say, async () => {
+    if (!hasSystemd) return
+    if (dracutTakesOver(root)) say("dracut's own shutdown will take the root apart")
+    else makeRefuge()
+  })
+}
+
+async function step(whatMayCome: string, say: Say, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    say(`${whatMayCome}: ${lineOf(error)}`)
+  }
+}
+
+/** systemd may be installed and not be what starts the system. */
+function bootsOther(root: string): boolean {
+  try {
+    return !readlinkSync(join(root, 'usr/sbin/init')).includes('systemd')
+  } catch {
+    return existsSync(join(root, 'usr/sbin/init'))
+  }
+}
+
+/** A module of dracut's has asked for its shutdown, and the system can unpack it. */
+function dracutTakesOver(root: string): boolean {
+  const asked = existsSync(join(REFUGE, '.need_shutdown'))
+  return asked && existsSync(join(root, 'usr/lib/dracut/dracut-initramfs-restore'))
+}
+
+/** The card sleeps before the disks do, and ours is behind it (systemd-sleep.conf(5)). */
+function refuseSleep(): void {
+  const folder = '/run/systemd/sleep.conf.d'
+  mkdirSync(folder, { recursive: true })
+  const verbs = ['Suspend', 'Hibernation', 'SuspendThenHibernate', 'HybridSleep']
+  const lines = verbs.map((verb) => `Allow${verb}=no\n`)
+  writeFileSync(join(folder, '50-netcow.conf'), `[Sleep]\n${lines.join('')}`)
+}
+
+/** sysvinit's last script kills everything but what is named here. */
+function spareDaemons(): void {
+  const folder = '/run/sendsigs.omit.d'
+  mkdirSync(folder, { recursive: true })
+  const pids = attachedDevices().flatMap((index) => daemonOf(index) ?? [])
+  writeFileSync(join(folder, 'netcow'), pids.map((pid) => `${pid}\n`).join(''))
+}

@@ -1,0 +1,94 @@
+import { cpSync, globSync, linkSync, mkdirSync, readFileSync, realpathSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { ImageUnsupported } from '../errors.ts'
+import { bindMount, mountPoints, mountTmpfs, unmountLazily } from '../kernel/mounts.ts'
+
+/**
+ * /run/initramfs, where systemd looks at the very end for something that takes the root apart once
+ * nothing runs from it any more: netcow itself, with the libraries that it is linked with.
+ *
+ * It costs no memory. These files are those of the initramfs: the daemon runs from them, so they
+ * stay in memory even when switch_root deletes them. Here they get second names (hard links) in a
+ * directory of the initramfs that is mounted on /run/initramfs, and that switch_root cannot empty:
+ *
+ * - a file system mounted over it keeps out those that delete file by file and stay on their own
+ *   file system: klibc, busybox, util-linux, systemd until 253;
+ * - later ones of systemd take such mounts away first, but no file can be deleted that something is
+ *   mounted on, and so each file is mounted on itself.
+ *
+ * The older ones show /run/initramfs without what is mounted in it, and complain of each mount that
+ * they cannot make read-only. There are no symbolic links, because nothing can be mounted on one.
+ */
+
+export const REFUGE = '/run/initramfs'
+/** In the initramfs. */
+const PLACE = '/netcow'
+/** Where the initramfs is seen as one file system, whatever is mounted or read-only in it. */
+const WHOLE = '/run/netcow/initramfs'
+
+const PROGRAM = '/shutdown'
+/** Where programs of each architecture say that their loader is. */
+const LOADERS: Readonly<Record<string, string>> = {
+  x64: '/lib64/ld-linux-x86-64.so.2',
+  arm64: '/lib/ld-linux-aarch64.so.1',
+}
+
+/** Throws `ImageUnsupported` or `KernelRefused` when this initramfs cannot keep it. */
+export function makeRefuge(): void {
+  if (mountPoints().some((point) => point.startsWith(REFUGE))) {
+    throw new ImageUnsupported(`something is mounted on ${REFUGE} already`)
+  }
+  mkdirSync(WHOLE, { recursive: true })
+  bindMount('/', WHOLE)
+  try {
+    const place = join(WHOLE, PLACE)
+    const files = fill(place)
+    mkdirSync(REFUGE, { recursive: true })
+    cpSync(REFUGE, place, { recursive: true })
+    bindMount(place, REFUGE)
+    if (unmountsFirst()) for (const file of files) mountOnItself(join(REFUGE, file))
+    mountTmpfs(PLACE, 'size=4k')
+  } finally {
+    unmountLazily(WHOLE)
+  }
+}
+
+/** From this version on systemd unmounts everything before it deletes the initramfs. */
+const FIRST_TO_UNMOUNT = 254
+
+function unmountsFirst(): boolean {
+  const libraries = globSync('/usr/lib{,64,/*}/systemd/libsystemd-shared-*.so')
+  return libraries.some((path) => {
+    return Number(/shared-(\d+)/.exec(basename(path))?.[1]) >= FIRST_TO_UNMOUNT
+  })
+}
+
+function mountOnItself(file: string): void {
+  bindMount(file, file)
+}
+
+/** Gives everything that netcow runs from a second name below `place`; returns these names. */
+function fill(place: string): string[] {
+  const named = [[realpathSync(process.execPath), PROGRAM] as const, ...libraries()]
+  for (const [file, name] of named) {
+    const target = join(place, name)
+    mkdirSync(dirname(target), { recursive: true })
+    linkSync(join(WHOLE, file), target)
+  }
+  return named.map(([, name]) => name)
+}
+
+/** Each library that this process runs with, and the name under which the loader looks for it. */
+function libraries(): (readonly [file: string, name: string])[] {
+  const mapped = readFileSync('/proc/self/maps', 'utf8')
+    .split('\n')
+    .map((line) => line.split(/\s+/)[5] ?? '')
+    .filter((path) => /\.so(?:\.|$)/.test(path))
+  return [...new Set(mapped)].map((file) => [file, nameOf(file)] as const)
+}
+
+function nameOf(file: string): string {
+  const loader = LOADERS[process.arch]
+  if (basename(file).startsWith('ld-linux') && loader !== undefined) return loader
+  return file.replace(/(\.so\.\d+)[^/]*$/, '$1')
+}
