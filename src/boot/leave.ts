@@ -39,7 +39,7 @@ export async function prepareToLeave({ root, host, ipWords }: Leaving, say: Say)
   await step('at shutdown the root will only be made read-only', say, async () => {
     if (!hasSystemd) return
     if (dracutTakesOver(root)) say("dracut's own shutdown will take the root apart")
-    else makeRefuge()
+    else if (!existsSync(join(REFUGE, 'shutdown'))) makeRefuge()
   })
 }
 
