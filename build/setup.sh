@@ -29,6 +29,7 @@ mount mount
 mke2fs e2fsprogs
 sfdisk fdisk
 cpio cpio
+openssl openssl
 grub-mknetdir grub-common
 /usr/lib/grub/i386-pc/http.mod grub-pc-bin
 NEEDS
@@ -40,7 +41,6 @@ dnsmasq dnsmasq-base
 ip iproute2
 busybox busybox
 fio fio
-openssl openssl
 NEEDS
 }
 

@@ -69,11 +69,13 @@ const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
 export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> {
   const directory = await mkdtemp(join(tmpdir(), 'netcow-boot-'))
   try {
-    const files = await filesOf(plan, workshop, directory)
     const disks = [...plan.disks, ...(await emptyDisks(plan.disksMiB, directory))]
     await using server = await RangeServer.open()
     if ('file' in plan.image) server.put(IMAGE_PATH, plan.image)
-    await plan.serve?.(server)
+    await using surroundings = new AsyncDisposableStack()
+    const others = await plan.serve?.(server)
+    if (others) surroundings.use(others)
+    const files = await filesOf(plan, workshop, directory)
     const start = await startOf(plan, files, server, directory)
     return await watch(plan, { start, disks }, server, workshop)
   } finally {
@@ -101,7 +103,7 @@ async function withCheck(plan: Boot, initramfs: string, directory: string): Prom
   const { interactive, expects } = plan
   const mode = interactive ? 'demo' : expects.kind === 'reboots' ? 'reboot' : 'check'
   const { system } = RECIPES[plan.initramfs]
-  const check = await checkArchive({ ...plan, mode, system })
+  const check = await checkArchive({ ...plan, mode, system, files: plan.files?.() ?? {} })
   const path = join(directory, 'initramfs')
   await writeFile(path, Buffer.concat([padded(await readFile(initramfs)), check]))
   return path

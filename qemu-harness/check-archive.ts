@@ -11,6 +11,8 @@ export interface Check {
   readonly manifest: string | undefined
   /** A scenario's own check.sh, whose exit code decides and whose output is the detail; early.sh. */
   readonly scripts: readonly string[]
+  /** Other files by path; their directories exist. */
+  readonly files: Readonly<Record<string, string>>
 }
 
 const GUEST = join(import.meta.dirname, 'guest')
@@ -37,6 +39,10 @@ const HOOKS: Readonly<Record<System, readonly (readonly [path: string, file: str
 /** What an initramfs needs beside itself for any systemd in any image to check itself. */
 export async function checkArchive(check: Check): Promise<Buffer> {
   const { system, mode, manifest, scripts } = check
+  const others = Object.entries(check.files).map(([path, text]) => ({
+    path,
+    content: Buffer.from(text),
+  }))
   const from = async (path: string, file: string): Promise<ArchiveFile> => ({
     path,
     content: await readFile(file),
@@ -52,5 +58,5 @@ export async function checkArchive(check: Check): Promise<Buffer> {
     files.push(from(`${HARNESS}/scenario.${basename(script)}`, script))
   }
   const modeFile = { path: `${HARNESS}/mode`, content: Buffer.from(mode) }
-  return archive([HARNESS], [...(await Promise.all(files)), modeFile])
+  return archive([HARNESS], [...(await Promise.all(files)), modeFile, ...others])
 }

@@ -36,8 +36,13 @@ export interface Scenario {
   words(url: string): readonly string[]
   /** Where the machine finds its kernel; QEMU gives it unless said. */
   readonly start?: 'given' | 'network'
-  /** What is unusual about the server, done before the machine starts. */
-  serve?(server: RangeServer): void | Promise<void>
+  /**
+   * What is unusual about the server, and other servers, done before the machine starts; what it
+   * returns is disposed of after the boot.
+   */
+  serve?(server: RangeServer): void | AsyncDisposable | Promise<void | AsyncDisposable>
+  /** What the initramfs has besides, by path without a leading slash; asked for after `serve`. */
+  files?(): Readonly<Record<string, string>>
   /** What happens while the machine boots. */
   meanwhile?(machine: Machine, server: RangeServer): Promise<void>
   /** Lines of the kernel that would be taken for a failure of the root elsewhere. */

@@ -29,6 +29,8 @@ install() {
   chmod a-x "$initdir$(find_binary netcow)"
   # shellcheck disable=SC2046 # words are meant
   inst_multiple $(ldd "$(find_binary netcow)" | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p')
+  # What this machine trusts, for https: distributions keep it in different places.
+  inst_multiple -o /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem
   inst_hook cmdline 90 "$moddir/netcow-cmdline.sh"
   inst_hook pre-pivot 95 "$moddir/netcow-leave.sh"
   inst_hook initqueue/settled 98 "$moddir/netcow-attach.sh"

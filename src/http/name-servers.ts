@@ -104,11 +104,17 @@ function parsed(
 function joined(all: readonly NameServers[]): NameServers {
   const servers = all.flatMap(({ servers: some }) => some)
   const search = all.flatMap(({ search: some }) => some)
-  const usable = (address: string) => isIP(address) !== 0 && !/^(0\.0\.0\.0|::)$/.test(address)
   return {
-    servers: [...new Set(servers.filter(usable))].slice(0, MOST_SERVERS),
+    servers: [...new Set(servers.filter(isServer))].slice(0, MOST_SERVERS),
     search: [...new Set(search.filter((domain) => domain !== ''))].slice(0, MOST_DOMAINS),
   }
+}
+
+/** An address, perhaps with a port: 10.0.0.1, 10.0.0.1:5353, fd00::1, [fd00::1]:5353. */
+function isServer(word: string): boolean {
+  if (isIP(word) !== 0) return !/^(0\.0\.0\.0|::)$/.test(word)
+  const [, four = '', six = ''] = /^(?:([\d.]+)|\[([^\]]+)\]):\d{1,5}$/.exec(word) ?? []
+  return isIP(four) === 4 || isIP(six) === 6
 }
 
 function wordsOf(text: string, spelling: RegExp): string[] {

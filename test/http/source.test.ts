@@ -39,7 +39,7 @@ const passing: readonly (readonly [string, Fault])[] = [
   ['a long body', { kind: 'long', extraBytes: 5 }],
   ['another range', { kind: 'headers', headers: { 'content-range': 'bytes 1-1000/300000' } }],
   ['no range in a 206', { kind: 'headers', headers: { 'content-range': undefined } }],
-  ['a coded body', { kind: 'headers', headers: { 'content-encoding': 'gzip' } }],
+  ['a compressed body', { kind: 'gzip' }],
 ]
 for (const [name, fault] of passing) {
   t.test(`${name} is a failure that passes, and the next read is right`, async (t) => {
@@ -65,6 +65,16 @@ for (const kind of ['stall', 'reset', 'close'] as const) {
     t.equal(bytes - before.bytes, 20_000, 'nothing was fetched twice')
   })
 }
+
+t.test('a body that only drips is given up, and the read goes on elsewhere in it', async (t) => {
+  await using source = await open()
+  const before = server.traffic('/image').requests
+  server.faults.push({ kind: 'drip', bytes: 100, everyMs: 20 })
+  const target = new Uint8Array(200_000)
+  await source.read(target, 50_000)
+  t.strictSame(target, content.subarray(50_000, 250_000))
+  t.equal(server.traffic('/image').requests - before, 2)
+})
 
 t.test('a server that said Retry-After is left alone for that long', async (t) => {
   const clock = new LeapingClock()
