@@ -1,4 +1,12 @@
-import { cpSync, globSync, linkSync, mkdirSync, readFileSync, realpathSync } from 'node:fs'
+import {
+  cpSync,
+  globSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { ImageUnsupported } from '../errors.ts'
 import { bindMount, mountPoints, mountTmpfs, unmountLazily } from '../kernel/mounts.ts'
@@ -42,11 +50,11 @@ export function makeRefuge(): void {
   bindMount('/', WHOLE)
   try {
     const place = join(WHOLE, PLACE)
-    const files = fill(place)
+    fill(place)
     mkdirSync(REFUGE, { recursive: true })
     cpSync(REFUGE, place, { recursive: true })
     bindMount(place, REFUGE)
-    if (unmountsFirst()) for (const file of files) mountOnItself(join(REFUGE, file))
+    if (unmountsFirst()) for (const file of filesBelow(REFUGE)) bindMount(file, file)
     mountTmpfs(PLACE, 'size=4k')
   } finally {
     unmountLazily(WHOLE)
@@ -63,19 +71,20 @@ function unmountsFirst(): boolean {
   })
 }
 
-function mountOnItself(file: string): void {
-  bindMount(file, file)
+function filesBelow(directory: string): string[] {
+  const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
 }
 
-/** Gives everything that netcow runs from a second name below `place`; returns these names. */
-function fill(place: string): string[] {
-  const named = [[realpathSync(process.execPath), PROGRAM] as const, ...libraries()]
-  for (const [file, name] of named) {
+/** Gives everything that netcow runs from a second name below `place`. */
+function fill(place: string): void {
+  for (const [file, name] of [[realpathSync(process.execPath), PROGRAM] as const, ...libraries()]) {
     const target = join(place, name)
     mkdirSync(dirname(target), { recursive: true })
     linkSync(join(WHOLE, file), target)
   }
-  return named.map(([, name]) => name)
 }
 
 /** Each library that this process runs with, and the name under which the loader looks for it. */

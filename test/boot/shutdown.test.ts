@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
@@ -8,13 +8,12 @@ import t from 'tap'
 /**
  * Process 1 of a namespace, where reboot(2) ends the namespace: with SIGHUP in place of a restart,
  * with SIGINT in place of powering off (reboot(2)). $1 is the repository, $2 Node, $3 a file that is
- * the kernel's log, $4 the ending.
+ * the kernel's log, $4 the ending, $5 an empty directory.
  */
 const MACHINE = `
 set -e
-root=$(mktemp -d)
-mount -t tmpfs tmpfs "$root"
-cd "$root"
+mount -t tmpfs tmpfs "$5"
+cd "$5"
 for folder in bin lib lib64 usr etc "$1"; do
   [ -e "/$folder" ] || continue
   mkdir -p "./$folder"
@@ -51,10 +50,16 @@ async function ends(ending: string, check: (signal: string | null, log: string) 
   try {
     const log = join(directory, 'kmsg')
     writeFileSync(log, '')
+    const root = join(directory, 'root')
+    mkdirSync(root)
     const unshare = ['--mount', '--pid', '--fork', '--kill-child', 'bash', '-c', MACHINE, 'bash']
-    const child = spawn('unshare', [...unshare, resolve('.'), process.execPath, log, ending], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    })
+    const child = spawn(
+      'unshare',
+      [...unshare, resolve('.'), process.execPath, log, ending, root],
+      {
+        stdio: ['ignore', 'inherit', 'inherit'],
+      },
+    )
     const [, signal] = await once(child, 'exit')
     check(signal, readFileSync(log, 'utf8'))
   } finally {
