@@ -18,7 +18,7 @@ import { writeResults } from './results.ts'
 import { median, medianRatio } from './statistics.ts'
 import { table } from './table.ts'
 import { touchedBytes } from './touched.ts'
-import { WebServer, type WebTraffic } from './web-server.ts'
+import { Nginx, type WebTraffic } from '../../test/fixtures/nginx.ts'
 
 /**
  * What a boot of Debian reads, read again through netcow and through qemu-nbd and nbdkit of Debian
@@ -68,7 +68,7 @@ interface Laboratory {
   readonly netcow: string
   readonly tree: string
   readonly folder: string
-  readonly web: WebServer
+  readonly web: Nginx
   readonly reads: readonly Read[]
 }
 
@@ -154,7 +154,7 @@ async function bench(choice: Choice): Promise<void> {
     // nginx must see them within the tree; a link needs no room.
     await runAsRoot(['sh', '-c', 'ln "$1"/*.qcow2 "$2"', 'sh', made, folder])
     const root = folder.slice(tree.length)
-    await using web = await WebServer.start(tree, join(folder, 'web'), `root ${root};`)
+    await using web = await Nginx.start(tree, join(folder, 'web'), `root ${root};`)
     for (const image of choice.images)
       for (const link of choice.links) {
         const path = join(made, `${image}.qcow2`)

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 
 import { join } from 'node:path'
 import t from 'tap'
-import { WebServer } from '../../build/bench/web-server.ts'
+import { Nginx } from '../fixtures/nginx.ts'
 import { userCache } from '../../qemu-harness/cache.ts'
 import { runAsRoot } from '../../qemu-harness/command.ts'
 import { oracleTree } from '../../qemu-harness/tree.ts'
@@ -50,7 +50,7 @@ const secure = `server {
   location / { root ${within}; }
 }`
 await writeFile(join(folder, 'image.gz'), 'not the image')
-const server = await WebServer.start(tree, join(folder, 'web'), location, secure)
+const server = await Nginx.start(tree, join(folder, 'web'), location, secure)
 t.teardown(async () => {
   await server[Symbol.asyncDispose]()
   await authority[Symbol.asyncDispose]()
