@@ -1,48 +1,59 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { chmodSync, copyFileSync, existsSync, globSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { chmodSync, existsSync, globSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
 import sea from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build as bundle } from 'esbuild'
+import { ARCHITECTURES, type Architecture, ownArchitecture, strippedNode } from './node-binary.ts'
+import { trim } from './trim.ts'
 
 /**
  * Makes dist/netcow: one bundle, baked onto the stripped Node of the npm package. Nothing is
- * compiled and nothing is fetched.
+ * compiled, and nothing is fetched but, for another architecture, that one's Node.
  */
 
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
-const executable = join(dist, 'netcow')
-const inputsFile = join(dist, 'netcow.inputs')
 
 /** What the executable is made of; when none of it has changed, it need not be made again. */
-function inputs(): string {
+function inputs(architecture: Architecture): string {
   const hash = createHash('sha256')
   const files = [
     'package.json',
     'package-lock.json',
-    'build/build.ts',
+    ...['build.ts', 'elf.ts', 'icu-package.ts', 'node-binary.ts', 'trim.ts'].map(
+      (name) => `build/${name}`,
+    ),
     ...globSync('src/**/*.ts', { cwd: root }),
   ]
   for (const file of files.toSorted()) {
     hash.update(`${file}\0`)
     hash.update(readFileSync(join(root, file)))
   }
-  return hash.update(process.arch).digest('hex')
+  return hash.update(architecture).digest('hex')
 }
 
-/** Builds dist/netcow unless it is there already, and returns its path. */
-export async function build(): Promise<string> {
-  const wanted = inputs()
+/**
+ * Builds dist/netcow, or dist/netcow-ARCHITECTURE for a machine that is not like this one, unless
+ * it is there already, and returns its path.
+ */
+export async function build(architecture = ownArchitecture()): Promise<string> {
+  const name = architecture === ownArchitecture() ? 'netcow' : `netcow-${architecture}`
+  const executable = join(dist, name)
+  const inputsFile = `${executable}.inputs`
+  const wanted = inputs(architecture)
   const made = existsSync(inputsFile) ? readFileSync(inputsFile, 'utf8') : ''
   if (made === wanted && existsSync(executable)) return executable
   mkdirSync(dist, { recursive: true })
   const work = mkdtempSync(join(dist, 'build-'))
   try {
-    const node = strippedNode(work)
+    const node = join(work, 'node')
+    strippedNode(architecture, node)
     const script = await bundled(work)
-    const baked = await bake(work, node, script)
+    const baked = await bake(architecture, work, node, script)
+    trim(baked)
     chmodSync(baked, 0o755)
     renameSync(baked, executable)
     writeFileSync(inputsFile, wanted)
@@ -69,18 +80,15 @@ async function bundled(work: string): Promise<string> {
   return outfile
 }
 
-/** The symbols are a fifth of the executable and of no use to a user. */
-function strippedNode(work: string): string {
-  const source = join(root, `node_modules/node-linux-${process.arch}/bin/node`)
-  const stripped = join(work, 'node')
-  copyFileSync(source, stripped)
-  execFileSync('strip', [stripped])
-  return stripped
-}
-
 /** pkg writes the executable into the directory that it is called in, and leaves that directory. */
-async function bake(work: string, nodePath: string, script: string): Promise<string> {
+async function bake(
+  architecture: Architecture,
+  work: string,
+  nodePath: string,
+  script: string,
+): Promise<string> {
   const output = join(work, 'netcow')
+  const own = architecture === ownArchitecture()
   const before = process.cwd()
   // Standard output belongs to whoever called us; boots --json, for one.
   const { log } = console
@@ -88,9 +96,12 @@ async function bake(work: string, nodePath: string, script: string): Promise<str
   try {
     await sea.default(script, {
       nodePath,
-      seaConfig: { disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: true },
+      // The Node that runs this is of the same version, and generates what is baked in.
+      useLocalNode: true,
+      // Code that is compiled in advance is of use to the processor that compiled it.
+      seaConfig: { disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: own },
       targets: [
-        { nodeRange: 'node26', platform: 'linux', arch: process.arch, output, forceBuild: false },
+        { nodeRange: 'node26', platform: 'linux', arch: architecture, output, forceBuild: false },
       ],
     })
   } finally {
@@ -101,21 +112,37 @@ async function bake(work: string, nodePath: string, script: string): Promise<str
 }
 
 /** Prints what a user of the executable pays for it. */
-function report(path: string): void {
+function report(path: string, runs: boolean): void {
   const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
   const packed = execFileSync('zstd', ['-19', '-T0', '-c', path], {
     maxBuffer: 2 ** 30,
     stdio: ['ignore', 'pipe', 'ignore'],
   })
+  const facts = [mebibytes(statSync(path).size), `${mebibytes(packed.length)} as zstd -19`]
+  if (runs) facts.push(`starts in ${startMs(path).toFixed(0)} ms`)
+  console.log(`${path}: ${facts.join(', ')}`)
+}
+
+/** The median of a few. */
+function startMs(path: string): number {
   const starts = Array.from({ length: 5 }, () => {
     const begin = performance.now()
     execFileSync(path, ['--version'])
     return performance.now() - begin
-  }).toSorted((left, right) => left - right)
-  console.log(
-    `${path}: ${mebibytes(statSync(path).size)}, ${mebibytes(packed.length)} as zstd -19, ` +
-      `starts in ${starts[2]!.toFixed(0)} ms`,
-  )
+  })
+  return starts.toSorted((left, right) => left - right)[2]!
 }
 
-if (import.meta.main) report(await build())
+function wantedArchitecture(): Architecture {
+  const { values } = parseArgs({ options: { arch: { type: 'string' } } })
+  if (values.arch === undefined) return ownArchitecture()
+  const known = ARCHITECTURES.find((name) => name === values.arch)
+  if (known !== undefined) return known
+  console.error(`build: --arch takes ${ARCHITECTURES.join(' or ')}, not '${values.arch}'`)
+  process.exit(2)
+}
+
+if (import.meta.main) {
+  const architecture = wantedArchitecture()
+  report(await build(architecture), architecture === ownArchitecture())
+}

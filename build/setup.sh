@@ -30,8 +30,7 @@ mke2fs e2fsprogs
 sfdisk fdisk
 cpio cpio
 openssl openssl
-grub-mknetdir grub-common
-/usr/lib/grub/i386-pc/http.mod grub-pc-bin
+ip iproute2
 NEEDS
   [ "$profile" != test ] || cat <<'NEEDS'
 shellcheck shellcheck

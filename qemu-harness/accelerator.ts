@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { access, constants, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Architecture } from '../build/node-binary.ts'
+import { PLATFORMS } from './platform.ts'
 
 export interface Accelerator {
   readonly name: 'kvm' | 'tcg'
@@ -10,7 +12,6 @@ export interface Accelerator {
 }
 
 const KVM: Accelerator = { name: 'kvm', options: ['-accel', 'kvm', '-cpu', 'host'] }
-const TCG: Accelerator = { name: 'tcg', options: ['-accel', 'tcg,thread=multi', '-cpu', 'max'] }
 
 /** A guest that runs at all is done in a fraction of this. */
 const TRIAL_MS = 5000
@@ -22,13 +23,18 @@ const EXIT_AT_ONCE = [0xba, 0xf4, 0x00, 0xb0, 0x10, 0xee, 0xf4]
 /** isa-debug-exit makes (value << 1) | 1 of what is written to it. */
 const EXIT_CODE = (0x10 << 1) | 1
 
+/** What runs guests of an architecture that is not this machine's, or without KVM. */
+export function translator(architecture: Architecture): Accelerator {
+  return { name: 'tcg', options: PLATFORMS[architecture].translator }
+}
+
 /** KVM if it runs a guest of seven bytes to its end, else TCG: /dev/kvm may open and not work. */
 export async function accelerator(): Promise<Accelerator> {
   const mayOpen = await access('/dev/kvm', constants.R_OK | constants.W_OK).then(
     () => true,
     () => false,
   )
-  return mayOpen && (await kvmRuns()) ? KVM : TCG
+  return mayOpen && (await kvmRuns()) ? KVM : translator('x64')
 }
 
 async function kvmRuns(): Promise<boolean> {

@@ -1,7 +1,11 @@
+import assert from 'node:assert/strict'
 import { mkdir, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { build } from '../build/build.ts'
+import { type Architecture, ownArchitecture } from '../build/node-binary.ts'
 import { RangeServer } from '../test/fixtures/range-server.ts'
+import { translator } from './accelerator.ts'
 import { padded } from './archive.ts'
 import { checkArchive } from './check-archive.ts'
 import { type BootFiles, makeInitramfs } from './initramfs.ts'
@@ -9,11 +13,13 @@ import { type InitramfsKind, RECIPES, type System } from './initramfs-kind.ts'
 import { fault } from './judge.ts'
 import { Machine } from './machine.ts'
 import { type Micro, microFiles } from './micro.ts'
-import { networkStart } from './netboot.ts'
 import { observe } from './observation.ts'
+import { PLATFORMS } from './platform.ts'
+import { step } from './progress.ts'
 import { HOST, type Hardware, type Start } from './qemu.ts'
 import { type BootResult, measured } from './result.ts'
 import { IMAGE_PATH, type Scenario } from './scenario.ts'
+import { Site } from './site.ts'
 import type { BuilderSuite } from './tree.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -34,6 +40,8 @@ export interface Boot extends Omit<
   /** The Debian that brings kernel and initramfs. */
   readonly suite: BuilderSuite
   readonly initramfs: InitramfsKind
+  /** x64 unless said. */
+  readonly architecture?: Architecture | undefined
   /** A file for the harness's own server, or what lies on another one. */
   readonly image: { readonly file: string } | { readonly url: string }
   readonly manifest: string | undefined
@@ -56,14 +64,13 @@ export interface Boot extends Omit<
 const LOGS = join(import.meta.dirname, '../results/boots')
 /** A guest that gives up must end. */
 const ALWAYS: Readonly<Record<System, readonly string[]>> = {
-  dracut: ['console=ttyS0', 'panic=1', 'rd.shell=0', 'rd.emergency=poweroff'],
+  dracut: ['panic=1', 'rd.shell=0', 'rd.emergency=poweroff'],
   // It would take panic= for a wish to reboot without a word.
-  'initramfs-tools': ['console=ttyS0'],
-  mkinitcpio: ['console=ttyS0', 'panic=1'],
+  'initramfs-tools': [],
+  mkinitcpio: ['panic=1'],
 }
 /** A console that is only read needs no colours, and no line that is written over and over. */
 const UNATTENDED = ['TERM=dumb']
-const PATHS = { kernel: '/boot/kernel', initramfs: '/boot/initramfs' }
 
 /** Boots once and judges what came of it. */
 export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> {
@@ -76,8 +83,13 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
     const others = await plan.serve?.(server)
     if (others) surroundings.use(others)
     const files = await filesOf(plan, workshop, directory)
-    const start = await startOf(plan, files, server, directory)
-    return await watch(plan, { start, disks }, server, workshop)
+    if (plan.start === undefined) {
+      return await watch(plan, { start: given(plan, files, server), disks }, server, workshop)
+    }
+    if (!('file' in plan.image)) assert.fail('what starts from a network has its image there')
+    const served = { ...files, image: plan.image.file }
+    await using site = await Site.open(workshop.cache, plan.start, served, directory)
+    return await watch(plan, { start: site.start, disks }, server, workshop, site)
   } finally {
     await rm(directory, { recursive: true })
   }
@@ -85,8 +97,15 @@ export async function boot(plan: Boot, workshop: Workshop): Promise<BootResult> 
 
 async function filesOf(plan: Boot, workshop: Workshop, directory: string): Promise<BootFiles> {
   if (plan.micro !== undefined) return microFiles(plan.micro, workshop, directory)
-  const files = await makeInitramfs(workshop.cache, plan.suite, plan.initramfs, workshop.netcow)
+  const { suite, initramfs, architecture } = plan
+  const netcow = { ...workshop.netcow, executable: await executableFor(architecture, workshop) }
+  const files = await makeInitramfs(workshop.cache, suite, initramfs, netcow, architecture)
   return { ...files, initramfs: await withCheck(plan, files.initramfs, directory) }
+}
+
+async function executableFor(wanted: Architecture | undefined, { netcow }: Workshop) {
+  if (wanted === undefined || wanted === ownArchitecture()) return netcow.executable
+  return step(`dist/netcow-${wanted}`, () => build(wanted))
 }
 
 async function emptyDisks(sizesMiB: readonly number[], directory: string): Promise<string[]> {
@@ -109,20 +128,17 @@ async function withCheck(plan: Boot, initramfs: string, directory: string): Prom
   return path
 }
 
-async function startOf(
-  plan: Boot,
-  files: BootFiles,
-  server: RangeServer,
-  directory: string,
-): Promise<Start> {
-  const { port } = server
+/** A start from what QEMU is given. */
+function given(plan: Boot, files: BootFiles, { port }: RangeServer): Start {
   const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
-  const always = ALWAYS[RECIPES[plan.initramfs].system]
-  const words = [...always, ...(plan.interactive ? [] : UNATTENDED), ...plan.words(url)]
-  if (plan.start !== 'network') return { kind: 'kernel', ...files, words }
-  server.put(PATHS.kernel, { file: files.kernel })
-  server.put(PATHS.initramfs, { file: files.initramfs })
-  return networkStart(directory, { port, ...PATHS, words })
+  const { console } = PLATFORMS[plan.architecture ?? 'x64']
+  const always = [`console=${console}`, ...ALWAYS[RECIPES[plan.initramfs].system]]
+  const words = plan.words?.(url) ?? [`root=netcow:${url}`]
+  return {
+    kind: 'kernel',
+    ...files,
+    words: [...always, ...(plan.interactive ? [] : UNATTENDED), ...words],
+  }
 }
 
 async function watch(
@@ -130,18 +146,29 @@ async function watch(
   parts: Pick<Hardware, 'start' | 'disks'>,
   server: RangeServer,
   { accelerator }: Workshop,
+  site?: Site,
 ): Promise<BootResult> {
   await mkdir(LOGS, { recursive: true })
   const log = join(LOGS, `${plan.name}.log`)
+  const traffic = () => site?.traffic() ?? server.traffic(IMAGE_PATH)
   const startedMs = performance.now()
+  const architecture = plan.architecture ?? 'x64'
+  // Of other architectures there is only the translator.
+  const accelerated = architecture === 'x64' ? accelerator : translator(architecture)
   const times = plan.expects.kind === 'reboots' ? plan.expects.times : 1
   await using machine = await Machine.start(
-    { accelerator, ...parts, memoryMiB: plan.memoryMiB, restarts: times > 1 },
+    {
+      accelerator: accelerated,
+      ...parts,
+      architecture,
+      memoryMiB: plan.memoryMiB,
+      restarts: times > 1,
+    },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
   if (times > 1) machine.restartOnly(times - 1)
   const incident = plan.meanwhile?.(machine, server).catch(String)
-  const [observation, end] = await Promise.all([observe(machine, server), machine.ended])
+  const [observation, end] = await Promise.all([observe(machine, traffic), machine.ended])
   const endedMs = performance.now()
 
   const { verdict, bootedAtMs, lastUnitAtMs } = observation
@@ -159,12 +186,13 @@ async function watch(
     ...(reason !== undefined && { reason }),
     seconds: {
       ...seconds,
+      ...(bootedAtMs !== undefined && { loaded: (bootedAtMs - startedMs) / 1000 }),
       ...(poweredOff !== undefined && { poweredOff }),
       ...(afterLastUnit !== undefined && { afterLastUnit }),
       total,
     },
     ...rest,
-    traffic: server.traffic(IMAGE_PATH),
+    traffic: traffic(),
     ...('file' in plan.image && { imageBytes: (await stat(plan.image.file)).size }),
     log,
   }

@@ -4,6 +4,7 @@ import { chosenScenarios, obstacleOf, scenarioBoot } from './catalogue.ts'
 import { main, parsed } from './command-line.ts'
 import { ownImageBoot } from './own-image.ts'
 import { step } from './progress.ts'
+import { keepResult, keptResults } from './kept-results.ts'
 import { table } from './report.ts'
 import type { BootResult } from './result.ts'
 import { loadScenario } from './scenario.ts'
@@ -15,6 +16,7 @@ const HELP = `Boots virtual machines from QCOW2 images over HTTP, and says how e
   npm run boots                              every scenario
   npm run boots -- NAME...                   some
   npm run boots -- --list                    their names
+  npm run boots -- --table                   the last result of each, without booting
   npm run boots -- --image FILE|URL          an image of your own, with systemd in it
       --append WORDS                         more of the kernel command line, as root=LABEL=...
       --suite ${SUITES.join('|')}                whose kernel and initramfs (${SUITES.at(-1)})
@@ -22,7 +24,7 @@ const HELP = `Boots virtual machines from QCOW2 images over HTTP, and says how e
   --help
 
 Exit code 0: every boot went as expected; 1: one did not; 2: wrong words on the command line.
-The console of each boot is kept in results/boots/.
+Console and result of each boot are kept in results/boots/.
 `
 
 /** What came of the scenarios that were to be booted. */
@@ -51,6 +53,7 @@ export async function bootScenarios(names: readonly string[] = []): Promise<Outc
 
 async function tell(plan: Boot, workshop: Workshop): Promise<BootResult> {
   const result = await step(`Boot ${plan.name}`, () => boot(plan, workshop))
+  await keepResult(result)
   process.stderr.write(`  ${result.ok ? 'good' : `BAD: ${result.reason}`}\n`)
   return result
 }
@@ -69,6 +72,7 @@ async function boots(): Promise<number> {
   const { values, positionals } = parsed(
     {
       list: { type: 'boolean' },
+      table: { type: 'boolean' },
       image: { type: 'string' },
       append: { type: 'string' },
       suite: { type: 'string' },
@@ -79,6 +83,7 @@ async function boots(): Promise<number> {
   )
   if (values.help) return say(HELP.trimEnd())
   if (values.list) return say(await list())
+  if (values.table) return say(table(await keptResults(await chosenScenarios(positionals))))
   const { results, skipped } = await (values.image === undefined
     ? bootScenarios(positionals)
     : bootOwnImage(values.image, values.append, values.suite, positionals))

@@ -5,6 +5,7 @@ import { debianImage } from './image.ts'
 import { obstacle } from './initramfs.ts'
 import { microImage } from './micro.ts'
 import { localDisk } from './local-disk.ts'
+import { architectureObstacle, networkObstacle } from './obstacles.ts'
 import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
 
@@ -37,7 +38,12 @@ export async function testedScenarios(): Promise<readonly string[]> {
 /** Why this machine cannot boot the scenario `name`, or undefined if it can. */
 export async function obstacleOf(name: string): Promise<string | undefined> {
   const { scenario } = await loadScenario(name)
-  return 'kind' in scenario ? undefined : obstacle(scenario.initramfs ?? 'dracut')
+  if ('kind' in scenario) return undefined
+  return (
+    obstacle(scenario.initramfs ?? 'dracut') ??
+    architectureObstacle(scenario.image.architecture) ??
+    (scenario.start && (await networkObstacle()))
+  )
 }
 
 /** The scenario `name` as a boot, with its image made. */
@@ -78,6 +84,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     ...common,
     disks: format === undefined ? [] : [await localDisk(cache, format, path)],
     suite: scenario.suite ?? scenario.image.suite,
+    architecture: scenario.image.architecture,
     initramfs: scenario.initramfs ?? 'dracut',
     image: { file: path },
     manifest,

@@ -1,9 +1,12 @@
+import type { Architecture } from '../build/node-binary.ts'
 import type { Suite } from './tree.ts'
 
 /** Which of many possible Debians a guest is: its release, what runs its network, its init. */
 
 export interface GuestVariant {
   readonly suite: Suite
+  /** x64 unless said. */
+  readonly architecture?: Architecture
   /** What takes care of the guest's network; unless said, nothing does. */
   readonly network?: keyof typeof NETWORKS
   /** The first process; systemd unless said. */
@@ -83,8 +86,9 @@ export const INITS = {
 } as const satisfies Record<string, Ingredients>
 
 /** What tells this variant from the plain guest, for the names of what is made of it. */
-export function variantWords({ network, init, extras = [] }: GuestVariant): readonly string[] {
-  return [network, init, ...extras].filter((word) => word !== undefined)
+export function variantWords(variant: GuestVariant): readonly string[] {
+  const { architecture, network, init, extras = [] } = variant
+  return [architecture, network, init, ...extras].filter((word) => word !== undefined)
 }
 
 /** Shell that writes a file of the tree. */

@@ -1,5 +1,6 @@
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Architecture } from '../build/node-binary.ts'
 import type { Cache } from './cache.ts'
 import { run, runAsRoot } from './command.ts'
 import { type GuestVariant, variantWords } from './guest-variant.ts'
@@ -24,8 +25,11 @@ const FILESYSTEM_LABEL = 'netcow-root'
 const PARTITION_UUID = '6e657463-6f77-4170-a172-746974696f6e'
 
 const DISK_UUID = '6e657463-6f77-4469-b36b-6469736b6469'
-/** The type of an x86-64 root partition in the Discoverable Partitions Specification. */
-const ROOT_X86_64 = '4f68bce3-e8cd-4db1-96e7-fbcaf984b709'
+/** The types of root partitions in the Discoverable Partitions Specification. */
+const ROOT_TYPES = {
+  x64: '4f68bce3-e8cd-4db1-96e7-fbcaf984b709',
+  arm64: 'b921b045-1df0-41c3-af44-4c6f280d3fae',
+} as const satisfies Record<Architecture, string>
 
 const MEBIBYTE = 1 << 20
 const FILESYSTEM_BYTES = 1024 * MEBIBYTE
@@ -53,7 +57,7 @@ async function make(kind: ImageKind, tree: string, directory: string): Promise<v
   const raw = join(directory, 'image.raw')
   if (kind.layout === 'filesystem') await makeFilesystem(tree, raw, 0)
   else {
-    await makePartitionTable(raw)
+    await makePartitionTable(raw, ROOT_TYPES[kind.architecture ?? 'x64'])
     await makeFilesystem(tree, raw, PARTITION_BYTE)
   }
   const format = ['-O', 'qcow2', '-o', `compression_type=${kind.compression}`]
@@ -65,11 +69,11 @@ async function make(kind: ImageKind, tree: string, directory: string): Promise<v
   await writeFile(join(directory, 'manifest'), sums)
 }
 
-async function makePartitionTable(raw: string): Promise<void> {
+async function makePartitionTable(raw: string, type: string): Promise<void> {
   await writeFile(raw, '')
   await truncate(raw, PARTITION_BYTE + FILESYSTEM_BYTES + MEBIBYTE)
   const [start, size] = [PARTITION_BYTE / SECTOR_BYTES, FILESYSTEM_BYTES / SECTOR_BYTES]
-  const partition = `start=${start}, size=${size}, type=${ROOT_X86_64}, uuid=${PARTITION_UUID}`
+  const partition = `start=${start}, size=${size}, type=${type}, uuid=${PARTITION_UUID}`
   const script = `label: gpt\nlabel-id: ${DISK_UUID}\n${partition}, name=root\n`
   await run(['sh', '-c', 'printf %s "$1" | sfdisk --quiet "$2"', 'sh', script, raw])
 }

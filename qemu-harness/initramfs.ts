@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream, existsSync } from 'node:fs'
 import { mkdir, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import type { Architecture } from '../build/node-binary.ts'
 import type { Cache } from './cache.ts'
 import { runAsRoot } from './command.ts'
 import { GUEST_HOOKS, type InitramfsKind, RECIPES, type Recipe } from './initramfs-kind.ts'
@@ -71,13 +72,17 @@ export async function makeInitramfs(
   suite: BuilderSuite,
   kind: InitramfsKind,
   { executable, sources }: Netcow,
+  architecture?: Architecture,
 ): Promise<BootFiles> {
   const recipe = RECIPES[kind]
   const { builder, hooks } = recipe
   const tree =
-    builder === 'mkinitcpio' ? mkinitcpioTree() : await builderTree(cache, suite, builder)
+    builder === 'mkinitcpio'
+      ? mkinitcpioTree()
+      : await builderTree(cache, suite, builder, architecture)
   assert(tree !== undefined, 'whoever asks has looked for an obstacle')
-  const name = builder === 'mkinitcpio' ? `initramfs-${kind}` : `initramfs-${suite}-${kind}`
+  const words = [builder === 'mkinitcpio' ? undefined : suite, kind, architecture]
+  const name = ['initramfs', ...words].filter((word) => word !== undefined).join('-')
   const script = wrapped(recipe)
   const inputs = {
     tree: builder === 'mkinitcpio' ? await digestOf(await mkinitcpioFiles(tree)) : basename(tree),

@@ -4,13 +4,7 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { Socket } from 'node:net'
 import { Lines } from './lines.ts'
-import {
-  CARD,
-  CONTROL_DESCRIPTOR,
-  type Hardware,
-  VERDICT_DESCRIPTOR,
-  qemuArguments,
-} from './qemu.ts'
+import { CARD, CONTROL_DESCRIPTOR, type Hardware, VERDICT_DESCRIPTOR, qemuCommand } from './qemu.ts'
 import { Qmp } from './qmp.ts'
 
 /** How a machine came to its end. */
@@ -38,7 +32,8 @@ export class Machine implements AsyncDisposable {
 
   static async start(hardware: Hardware, surroundings: Surroundings): Promise<Machine> {
     const { interactive, signal } = surroundings
-    const child = spawn('qemu-system-x86_64', qemuArguments(hardware, interactive), {
+    const [program = '', ...args] = qemuCommand(hardware, interactive)
+    const child = spawn(program, args, {
       stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit', 'pipe', 'pipe'],
       killSignal: 'SIGKILL',
       signal,

@@ -1,6 +1,5 @@
-import type { RangeServer, Traffic } from '../test/fixtures/range-server.ts'
+import type { Traffic } from '../test/fixtures/range-server.ts'
 import type { Machine } from './machine.ts'
-import { IMAGE_PATH } from './scenario.ts'
 import { Verdict } from './verdict.ts'
 
 /** What was noticed of one machine while it ran. */
@@ -18,7 +17,7 @@ export interface Observation {
 const LAST_UNIT = /Reached target (?:poweroff|reboot)\.target/
 
 /** Listens to the guest's check until the machine ends. */
-export async function observe(machine: Machine, server: RangeServer): Promise<Observation> {
+export async function observe(machine: Machine, traffic: () => Traffic): Promise<Observation> {
   const verdict = new Verdict()
   let toMultiUser: Traffic | undefined
   let bootedAtMs: number | undefined
@@ -31,7 +30,7 @@ export async function observe(machine: Machine, server: RangeServer): Promise<Ob
     verdict.add(line)
     const multiUserSeconds = verdict.measures.get('multiUserSeconds')
     if (multiUserSeconds === undefined || toMultiUser) continue
-    toMultiUser = server.traffic(IMAGE_PATH)
+    toMultiUser = traffic()
     bootedAtMs = performance.now() - multiUserSeconds * 1000
   }
   await lastUnit

@@ -1,3 +1,4 @@
+import { table as markdown } from '../build/bench/table.ts'
 import type { BootResult } from './result.ts'
 
 const COLUMNS: readonly {
@@ -6,6 +7,7 @@ const COLUMNS: readonly {
 }[] = [
   { title: 'boot', cell: ({ name }) => name },
   { title: 'verdict', cell: ({ ok }) => (ok ? 'good' : 'BAD') },
+  { title: 'loaded', cell: ({ seconds }) => inSeconds(seconds.loaded) },
   { title: 'attach', cell: ({ seconds }) => inSeconds(seconds.attached) },
   { title: 'multi-user', cell: ({ seconds }) => inSeconds(seconds.multiUser) },
   { title: 'power-off', cell: ({ seconds }) => inSeconds(seconds.poweredOff) },
@@ -16,17 +18,14 @@ const COLUMNS: readonly {
   { title: 'fetched', cell: ({ traffic }) => inMegabytes(traffic.bytes) },
   { title: 'of', cell: ({ imageBytes }) => inMegabytes(imageBytes) },
   { title: 'daemon', cell: ({ daemonBytes }) => inMegabytes(daemonBytes?.own) },
+  { title: 'pinned', cell: ({ pinnedBytes }) => inMegabytes(pinnedBytes) },
 ]
 
-/** The results as a table, and under it why boots went wrong. */
+/** The results as a table in Markdown, and under it why boots went wrong. */
 export function table(results: readonly BootResult[]): string {
-  const rows = [
-    COLUMNS.map(({ title }) => title),
-    ...results.map((result) => COLUMNS.map((column) => column.cell(result))),
-  ]
-  const widths = COLUMNS.map((_, index) => Math.max(...rows.map((row) => row[index]!.length)))
-  const lines = rows.map((row) => row.map((cell, index) => cell.padEnd(widths[index]!)).join('  '))
-  return [...lines.map((line) => line.trimEnd()), ...results.flatMap(failure)].join('\n')
+  const rows = results.map((result) => COLUMNS.map((column) => column.cell(result)))
+  const titles = COLUMNS.map(({ title }) => title)
+  return [markdown(titles, rows), ...results.flatMap(failure)].join('\n')
 }
 
 /** What is worth knowing of a boot that went wrong. */

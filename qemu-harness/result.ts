@@ -9,6 +9,8 @@ export interface BootResult {
   readonly reason?: string
   /** Since the kernel started; `total` is all the machine's time, with its firmware. */
   readonly seconds: {
+    /** What firmware and boot loader took, before the kernel started. */
+    readonly loaded?: number
     readonly attached?: number
     readonly multiUser?: number
     readonly poweredOff?: number
@@ -24,6 +26,11 @@ export interface BootResult {
   readonly imageBytes?: number
   /** Memory of the daemon that no file backs, and the most that it had resident at once. */
   readonly daemonBytes?: { readonly own: number; readonly peak: number }
+  /**
+   * Memory that cannot be taken back after the root was switched to: the files of the initramfs that
+   * the daemon has open, its executable above all.
+   */
+  readonly pinnedBytes?: number
   /** The file that has what the console said. */
   readonly log: string
 }
@@ -31,7 +38,7 @@ export interface BootResult {
 /** The guest's own measures, in the terms of a result. */
 export function measured({ verdict: { measures }, toMultiUser }: Observation): Pick<
   BootResult,
-  'toMultiUser' | 'daemonBytes'
+  'toMultiUser' | 'daemonBytes' | 'pinnedBytes'
 > & {
   seconds: Omit<BootResult['seconds'], 'total'>
 } {
@@ -39,6 +46,7 @@ export function measured({ verdict: { measures }, toMultiUser }: Observation): P
   const multiUser = measures.get('multiUserSeconds')
   const largestWait = measures.get('largestWaitSeconds')
   const own = measures.get('daemonRssAnon')
+  const pinnedBytes = measures.get('pinned')
   const peak = measures.get('daemonVmHWM')
   return {
     seconds: {
@@ -48,5 +56,6 @@ export function measured({ verdict: { measures }, toMultiUser }: Observation): P
     },
     ...(toMultiUser && { toMultiUser }),
     ...(own !== undefined && peak !== undefined && { daemonBytes: { own, peak } }),
+    ...(pinnedBytes !== undefined && { pinnedBytes }),
   }
 }

@@ -7,6 +7,7 @@ import type { InitramfsKind } from './initramfs-kind.ts'
 import type { DiskFormat } from './local-disk.ts'
 import type { Machine } from './machine.ts'
 import type { Tool } from './micro-initramfs.ts'
+import type { NetworkStart } from './site.ts'
 import type { BuilderSuite, Suite } from './tree.ts'
 
 /**
@@ -32,10 +33,13 @@ export interface Scenario {
   readonly localDisk?: DiskFormat
   /** When the machine is taken for hung; five minutes unless said. */
   readonly deadlineMs?: number
-  /** The part of the kernel command line that is about the root; `url` is the image's address. */
-  words(url: string): readonly string[]
-  /** Where the machine finds its kernel; QEMU gives it unless said. */
-  readonly start?: 'given' | 'network'
+  /**
+   * The part of the kernel command line that is about the root, `root=netcow:URL` unless said;
+   * `url` is the image's address.
+   */
+  words?(url: string): readonly string[]
+  /** How the machine finds its kernel and the command line; QEMU gives both unless said. */
+  readonly start?: NetworkStart
   /**
    * What is unusual about the server, and other servers, done before the machine starts; what it
    * returns is disposed of after the boot.

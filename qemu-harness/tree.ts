@@ -1,5 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Architecture } from '../build/node-binary.ts'
 import type { Cache } from './cache.ts'
 import { runAsRoot } from './command.ts'
 import { mirror } from './mirror.ts'
@@ -17,11 +18,19 @@ export type BuilderSuite = (typeof BUILDER_SUITES)[number]
 interface Recipe {
   readonly name: string
   readonly suite: BuilderSuite
+  /**
+   * x64 unless said. The programs of another one run by binfmt_misc, for which Debian's
+   * qemu-user-static provides.
+   */
+  readonly architecture?: Architecture | undefined
   readonly packages: readonly string[]
   /** Shell, run as root with the tree as $1: before the packages, and after them. */
   readonly before: readonly string[]
   readonly after: readonly string[]
 }
+
+/** Debian's names for them. */
+const DEBIAN = { x64: 'amd64', arm64: 'arm64' } as const satisfies Record<Architecture, string>
 
 /** What nobody reads in a guest, and would only make images and archives larger. */
 const LEFT_OUT = [
@@ -42,6 +51,7 @@ export function guestTree(cache: Cache, variant: GuestVariant): Promise<string> 
   return tree(cache, {
     name: ['guest', ...variantWords(variant)].join('-'),
     suite,
+    architecture: variant.architecture,
     packages: [
       init.packages,
       ['udev', 'dbus', 'login', 'e2fsprogs', 'iproute2', 'kmod', 'procps'],
@@ -86,14 +96,29 @@ function builderParts(builder: Builder, suite: BuilderSuite): BuilderParts {
 }
 
 /** A Debian with its kernel and one system that makes initramfs images. */
-export function builderTree(cache: Cache, suite: BuilderSuite, builder: Builder): Promise<string> {
+export function builderTree(
+  cache: Cache,
+  suite: BuilderSuite,
+  builder: Builder,
+  architecture?: Architecture,
+): Promise<string> {
   const { packages, maker } = builderParts(builder, suite)
   const system = builder === 'initramfs-tools' ? ['initramfs-tools'] : ['dracut', 'dracut-network']
   return tree(cache, {
-    name: builder === 'dracut' ? 'builder' : `builder-${builder}`,
+    name: ['builder', ...(builder === 'dracut' ? [] : [builder]), architecture]
+      .filter(Boolean)
+      .join('-'),
     suite,
+    architecture,
     packages: [
-      ['linux-image-amd64', ...system, 'systemd', 'udev', 'dbus', 'kmod'],
+      [
+        `linux-image-${DEBIAN[architecture ?? 'x64']}`,
+        ...system,
+        'systemd',
+        'udev',
+        'dbus',
+        'kmod',
+      ],
       ['systemd-resolved', 'iproute2', 'procps', 'zstd', 'cpio'],
       // What the executable is linked with, and strip, which dracut uses if it is there.
       ['libatomic1', 'libstdc++6', 'binutils'],
@@ -152,7 +177,7 @@ export function mediumTree(cache: Cache): Promise<string> {
 }
 
 /** The path of the tree: root's files, for root's eyes. */
-function tree(cache: Cache, recipe: Recipe): Promise<string> {
+export function tree(cache: Cache, recipe: Recipe): Promise<string> {
   const name = `${recipe.name}-${recipe.suite}`
   return cache.entry(name, { ...recipe, LEFT_OUT, version: 1 }, (path) =>
     step(`Debian tree ${name}`, () => bootstrap(recipe, path, join(cache.directory, 'archives'))),
@@ -169,6 +194,7 @@ async function bootstrap(recipe: Recipe, path: string, archives: string): Promis
     ['--keyring=/usr/share/keyrings/debian-archive-keyring.gpg'],
     [`--include=${recipe.packages.join(',')}`],
     LEFT_OUT.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
+    recipe.architecture ? [`--architectures=${DEBIAN[recipe.architecture]}`] : [],
     // A site that keeps unstable as it was one day is as good, and its lists have run out.
     recipe.suite === 'sid' ? [`--aptopt=Acquire::Check-Valid-Until "false"`] : [],
     ['--skip=essential/unlink', '--setup-hook=mkdir -p "$1/var/cache/apt/archives"'],

@@ -5,7 +5,6 @@
 # restarts, demo stays up.
 set -u
 here=/run/netcow-harness
-exec 3>/dev/ttyS1
 # shellcheck source=qemu-harness/guest/report.sh
 . "$here/report.sh"
 

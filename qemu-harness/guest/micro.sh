@@ -11,7 +11,6 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /run
 ln -s /proc/self/fd /dev/fd
-exec 3>/dev/ttyS1
 
 # shellcheck source=qemu-harness/guest/report.sh
 . /report.sh

@@ -1,6 +1,9 @@
 # shellcheck shell=sh
 # How a guest reports, a line of JSON for each thing, to descriptor 3: the second serial port.
 
+# Where the first one is of another kind, the second is the first of this.
+if [ -e /dev/ttyAMA0 ]; then exec 3>/dev/ttyS0; else exec 3>/dev/ttyS1; fi
+
 seconds_since_boot() { cut -d' ' -f1 /proc/uptime; }
 
 # Free text as the inside of a JSON string.
@@ -32,6 +35,7 @@ daemon_memory() {
     for field in RssAnon RssFile VmHWM; do
       measure "daemon$field" "$(awk -v field="$field:" '$1 == field { print $2 * 1024 }' "$status")"
     done
+    measure pinned "$(awk '$1 == "Unevictable:" { print $2 * 1024 }' /proc/meminfo)"
     echo "${process#/proc/}" && return 0
   done
   echo 'no process is called @netcow' && return 1

@@ -1,10 +1,10 @@
 import type { Scenario } from '../../scenario.ts'
 
 export const scenario: Scenario = {
-  description: 'from the boot ROM to GRUB, kernel and initramfs over HTTP, then the root',
+  description: 'as bios-grub, with kernel and initramfs by TFTP',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
-  tested: true,
-  start: 'network',
-  words: (url) => [`root=netcow:${url}`],
+  tested: false,
+  start: { firmware: 'bios', loader: 'grub-tftp' },
+  deadlineMs: 600_000,
   expects: { kind: 'boots' },
 }

@@ -1,0 +1,46 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as z from 'zod/mini'
+import type { BootResult } from './result.ts'
+
+/** The last result of each boot, beside its console: a matrix takes hours, and grows a boot at a time. */
+
+const DIRECTORY = join(import.meta.dirname, '../results/boots')
+
+const optional = z.exactOptional(z.number())
+const Traffic = z.object({ requests: z.number(), bytes: z.number() })
+const Result = z.object({
+  name: z.string(),
+  ok: z.boolean(),
+  reason: z.exactOptional(z.string()),
+  seconds: z.object({
+    loaded: optional,
+    attached: optional,
+    multiUser: optional,
+    poweredOff: optional,
+    afterLastUnit: optional,
+    total: z.number(),
+  }),
+  toMultiUser: z.exactOptional(Traffic),
+  traffic: Traffic,
+  imageBytes: optional,
+  daemonBytes: z.exactOptional(z.object({ own: z.number(), peak: z.number() })),
+  pinnedBytes: optional,
+  log: z.string(),
+})
+
+export async function keepResult(result: BootResult): Promise<void> {
+  await writeFile(pathOf(result.name), JSON.stringify(result, undefined, 2))
+}
+
+/** Those of `names` that were booted at all. */
+export async function keptResults(names: readonly string[]): Promise<BootResult[]> {
+  const texts = await Promise.all(
+    names.map((name) => readFile(pathOf(name), 'utf8').catch(() => undefined)),
+  )
+  return texts.flatMap((text) => (text === undefined ? [] : [Result.parse(JSON.parse(text))]))
+}
+
+function pathOf(name: string): string {
+  return join(DIRECTORY, `${name}.json`)
+}
