@@ -15,7 +15,7 @@ export interface FioResult {
 }
 
 /** What is left out at the beginning of each run, and what is measured. */
-const RAMP_SECONDS = 0.3
+const RAMP_MS = 300
 /** Random writes stay within this much of the disk, or memory would be what is measured. */
 const WRITTEN_BYTES = 2 ** 28
 
@@ -24,7 +24,7 @@ export async function fio(socket: string, load: Load, seconds: number): Promise<
   const command = [
     ['fio', '--name=load', '--ioengine=nbd', `--uri=nbd+unix:///?socket=${socket}`],
     [`--rw=${load.access}`, `--bs=${load.blockBytes}`, `--iodepth=${load.depth}`],
-    ['--time_based', `--runtime=${seconds}s`, `--ramp_time=${RAMP_SECONDS * 1000}ms`],
+    ['--time_based', `--runtime=${seconds * 1000}ms`, `--ramp_time=${RAMP_MS}ms`],
     ['--norandommap', '--randrepeat=0', '--output-format=json'],
     load.access === 'randwrite' ? [`--size=${WRITTEN_BYTES}`, '--refill_buffers=0'] : [],
   ]

@@ -90,6 +90,9 @@ async function underLoads(
     const lists = await inTurn(servers, rounds, ({ socket }) => fio(socket, load, seconds))
     const peaks = await Promise.all(servers.map((server) => server.peakBytes()))
     const rates = lists.map((list) => list.map(({ requestsPerSecond }) => requestsPerSecond))
+    console.log(
+      `${image}, ${load.name}: ${rates.map((list) => median(list).toFixed(0)).join(' : ')}`,
+    )
     results.push({
       image,
       load: load.name,
