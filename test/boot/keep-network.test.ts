@@ -24,6 +24,7 @@ const BOOT: BootInterface = {
   addresses: ['10.0.2.15/24'],
   lower: [],
   isStatic: false,
+  nameServers: ['10.0.2.3'],
 }
 
 /** A system made of these files, and an empty /run. */
@@ -73,6 +74,7 @@ t.test('networkd is given the address that the kernel command line gave', async 
   keepByNetworkd(has, { ...BOOT, isStatic: true })
   const last = readFileSync(join(has.run, 'systemd/network/zzzz-netcow.network'), 'utf8')
   t.match(last, /Address=10\.0\.2\.15\/24/)
+  t.match(last, /DNS=10\.0\.2\.3/)
   t.notMatch(last, /DHCP/)
 })
 
@@ -113,6 +115,14 @@ t.test('NetworkManager gets a profile where the system has none for it', async (
   const [state = ''] = globSync(join(has.run, 'NetworkManager/devices/*'))
   const uuid = parseIni(readFileSync(state, 'utf8')).get('device')?.get('connection-uuid')
   t.equal(uuid, profile.get('connection')?.get('uuid'))
+})
+
+t.test('NetworkManager leaves a bond alone', async (t) => {
+  const has = system(t, {})
+  keepByNetworkManager(has, { ...BOOT, name: 'bond0', lower: ['eth0', 'eth1'] })
+  const settings = readFileSync(join(has.run, 'NetworkManager/conf.d/50-netcow.conf'), 'utf8')
+  const names = 'interface-name:bond0;interface-name:eth0;interface-name:eth1'
+  t.equal(parseIni(settings).get('keyfile')?.get('unmanaged-devices'), names)
 })
 
 t.test('ifupdown finds the interface up, and never takes it down', async (t) => {

@@ -15,6 +15,8 @@ export interface BootInterface {
   readonly lower: readonly string[]
   /** The kernel command line gave it an address; else there is a lease to be renewed. */
   readonly isStatic: boolean
+  /** What the initramfs asks for names. */
+  readonly nameServers: readonly string[]
 }
 
 /** Any port will do: nothing is sent. */
@@ -36,9 +38,15 @@ export async function interfaceTo(
     if (first === undefined || !infos.some(({ address }) => address === local)) continue
     const isStatic = infos.some(({ address }) => given.some((value) => gives(value, address)))
     const addresses = infos.flatMap(global)
-    return { name, mac: first.mac, addresses, lower: lowerOf(name), isStatic }
+    const nameServers = nameServersIn('/etc/resolv.conf')
+    return { name, mac: first.mac, addresses, lower: lowerOf(name), isStatic, nameServers }
   }
   return undefined
+}
+
+function nameServersIn(file: string): string[] {
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : ''
+  return [...text.matchAll(/^nameserver\s+(\S+)/gm)].map(([, server = '']) => server)
 }
 
 /** `ip=ADDRESS:...`, where an address of IPv6 is in brackets (dracut.cmdline(7)). */

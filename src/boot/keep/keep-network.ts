@@ -25,7 +25,7 @@ export async function keepNetwork(
   keepByNetworkd(system, boot)
   keepByNetworkManager(system, boot)
   keepByIfupdown(system, boot)
-  if (!runsNetworkd(system) && !runsNetworkManager(system)) await keepForEver(system, boot)
+  if (!runsNetworkd(system) && !runsNetworkManager(system, boot)) await keepForEver(system, boot)
   return boot
 }
 

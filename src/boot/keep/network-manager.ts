@@ -10,33 +10,40 @@ import type { System } from './system.ts'
  * lease. It takes one over as it stands, without a moment of silence, when its state from before
  * names a profile for the interface; so we write that state, and a profile if the system has none.
  * Of a cable that is pulled out it must take no notice: it would take the address away, and need
- * the disk behind it to give it back.
+ * the disk behind it to give it back. What is made of others, as a bond, it is to leave alone.
  */
 
 /** NetworkManager reads no profile that others may read. */
 const PRIVATE = 0o600
+const FILE = '50-netcow.conf'
 const FOR_EVER = 2 ** 31 - 1
 
 export function keepByNetworkManager({ root, run }: System, boot: BootInterface): void {
+  const folder = join(run, 'NetworkManager/conf.d')
+  mkdirSync(folder, { recursive: true })
+  if (boot.lower.length > 0) {
+    const names = [boot.name, ...boot.lower].map((name) => `interface-name:${name}`)
+    const settings = formatIni([['keyfile', [`unmanaged-devices=${names.join(';')}`]]])
+    return writeFileSync(join(folder, FILE), settings)
+  }
   const uuid = ownProfile(root, boot) ?? writeProfile(run, boot)
   const devices = join(run, 'NetworkManager/devices')
   mkdirSync(devices, { recursive: true })
   const index = readFileSync(`/sys/class/net/${boot.name}/ifindex`, 'utf8').trim()
   const state = ['managed=true', `connection-uuid=${uuid}`, 'nm-owned=0']
   writeFileSync(join(devices, index), formatIni([['device', state]]))
-  const folder = join(run, 'NetworkManager/conf.d')
-  mkdirSync(folder, { recursive: true })
   const device = [`match-device=mac:${boot.mac}`, 'ignore-carrier=yes', 'keep-configuration=yes']
   const settings = formatIni([
     // Until 1.42 it was only said here.
     ['main', [`ignore-carrier=mac:${boot.mac}`]],
     ['device-netcow', device],
   ])
-  writeFileSync(join(folder, '50-netcow.conf'), settings)
+  writeFileSync(join(folder, FILE), settings)
 }
 
 /** Something renews the lease of the interface there. */
-export function runsNetworkManager({ root }: System): boolean {
+export function runsNetworkManager({ root }: System, { lower }: BootInterface): boolean {
+  if (lower.length > 0) return false
   const wants = 'etc/systemd/system/multi-user.target.wants/NetworkManager.service'
   return globSync(join(root, wants)).length > 0
 }
@@ -60,7 +67,7 @@ function ownProfile(root: string, { name, mac }: BootInterface): string | undefi
 }
 
 function writeProfile(run: string, boot: BootInterface): string {
-  const { name, mac, addresses, isStatic } = boot
+  const { name, mac, addresses, isStatic, nameServers } = boot
   const uuid = randomUUID()
   const router = routerOf(name)
   const four = addresses.filter((address) => !address.includes(':'))
@@ -69,6 +76,7 @@ function writeProfile(run: string, boot: BootInterface): string {
         'method=manual',
         ...four.map((address, at) => `address${at + 1}=${address}`),
         ...(router === undefined ? [] : [`gateway=${router}`]),
+        `dns=${nameServers.filter((server) => !server.includes(':')).join(';')}`,
       ]
     : ['method=auto', `dhcp-timeout=${FOR_EVER}`]
   const folder = join(run, 'NetworkManager/system-connections')

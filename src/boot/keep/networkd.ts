@@ -81,12 +81,13 @@ function netplanFiles({ root }: System): string[] {
 }
 
 /** For a networkd that has no file for the interface: then it would never renew the lease. */
-function fallback({ mac, name, addresses, isStatic }: BootInterface): string {
+function fallback({ mac, name, addresses, isStatic, nameServers }: BootInterface): string {
   const router = routerOf(name)
   const addressing = isStatic
     ? [
         ...addresses.map((address) => `Address=${address}`),
         ...(router === undefined ? [] : [`Gateway=${router}`]),
+        ...nameServers.map((server) => `DNS=${server}`),
       ]
     : ['DHCP=yes']
   return formatIni([
