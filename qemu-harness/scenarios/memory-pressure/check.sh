@@ -22,7 +22,7 @@ for round in 1 2 3 4 5 6; do
   sync
   rm -f /var/tmp/$$.*
   fstrim / 2>/dev/null || true
-  largest=$(echo "$largest $start $(uptime_seconds)" | awk '{ w = $3 - $2; print w > $1 ? w : $1 }')
+  largest=$(echo "$largest $start $(uptime_seconds)" | awk '{ w = $3 - $2; print (w > $1 ? w : $1) }')
 done
 [ "$(daemon)" = "$before" ]
 [ "$(cat "/proc/$before/oom_score_adj")" = -1000 ]

@@ -48,7 +48,7 @@ while :; do
   echo 3 >/proc/sys/vm/drop_caches
   find /usr/share/perl5 /usr/lib/x86_64-linux-gnu -type f -size -64k | sort | xargs cat | sha256sum
   dd if=/dev/urandom of=/var/tmp/outage bs=64k count=4 conv=fsync status=none
-  largest=$(echo "$largest $start $(uptime_seconds)" | awk '{ w = $3 - $2; print w > $1 ? w : $1 }')
+  largest=$(echo "$largest $start $(uptime_seconds)" | awk '{ w = $3 - $2; print (w > $1 ? w : $1) }')
   awk -v b="$begin" -v n="$(uptime_seconds)" 'BEGIN { exit n - b < 50 }' && break
 done
 tell largestWaitSeconds "$largest"
