@@ -15,6 +15,9 @@ const TIMEOUTS = { connectMs: 10_000, firstByteMs: 20_000, stallMs: 15_000 }
 const SECRET = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
 export async function httpOptions(image: ImageName, options: Options): Promise<HttpOptions> {
+  if (options.mirror.length > 0 && image.kind !== 'url') {
+    throw new UsageError('--mirror is for an image on a web server')
+  }
   const { credentials, proxyAuthorization } = await headers(image, options)
   return {
     connections: options.connections,

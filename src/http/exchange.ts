@@ -42,8 +42,8 @@ export function exchange<T>(request: Exchange, sink: Sink<T>): Promise<T> {
       promise.then(forget, forget)
     }
   }
-  const path = url.pathname + url.search
-  dispatcher.dispatch({ origin: url.origin, path, method: 'GET', headers: { ...headers } }, handler)
+  const target = { origin: url.origin, path: url.pathname + url.search, method: 'GET' } as const
+  dispatcher.dispatch({ ...target, headers: { 'user-agent': 'netcow', ...headers } }, handler)
   return promise
 }
 

@@ -192,14 +192,19 @@ export class Mirrors implements BlockSource {
   #look(server: Server, opening: Promise<Opened>): void {
     this.#looking.add(server)
     const look = async () => {
-      const opened = await opening
-      await this.#original.prove(opened)
-      server.admit(opened.source)
-      this.#saidAtMs.delete(server)
+      try {
+        const opened = await opening
+        await this.#original.prove(opened)
+        server.admit(opened.source)
+        this.#saidAtMs.delete(server)
+      } catch (error) {
+        // Our own bugs are nothing to try again.
+        if (!isNetcowError(error)) throw error
+        this.#failed(server, error)
+      }
+      this.#looking.delete(server)
     }
-    look()
-      .catch((error: unknown) => this.#failed(server, error))
-      .finally(() => this.#looking.delete(server))
+    void look()
   }
 
   #open(url: URL): Promise<Opened> {

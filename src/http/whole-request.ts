@@ -7,6 +7,9 @@ export type WholeAnswer =
   | { readonly kind: 'whole'; readonly headers: Headers; readonly bytes: Uint8Array }
   | { readonly kind: 'redirect'; readonly location: string }
 
+/** What a file of unknown length gets at first. */
+const FIRST_BYTES = 65_536
+
 /** One GET of a whole file. Throws what `tooLong` makes of its length beyond `limitBytes`. */
 export function requestWhole(
   request: Exchange,
@@ -20,7 +23,7 @@ class WholeSink implements Sink<WholeAnswer> {
   readonly #url: URL
   readonly #limitBytes: number
   readonly #tooLong: (bytes: number) => Error
-  readonly #chunks: Uint8Array[] = []
+  #bytes = new Uint8Array(0)
   #headers: Headers = {}
   /** Of `Content-Length`, if there is one. */
   #length: number | undefined
@@ -46,30 +49,32 @@ class WholeSink implements Sink<WholeAnswer> {
     this.#length = digits === undefined ? undefined : Number(digits)
     this.#headers = headers
     this.#assertFits(this.#length ?? 0)
+    this.#bytes = new Uint8Array(this.#length ?? Math.min(this.#limitBytes, FIRST_BYTES))
     return undefined
   }
 
   take(chunk: Uint8Array): void {
-    this.#filled += chunk.length
-    this.#assertFits(this.#filled)
-    // undici may use the memory of a chunk again.
-    this.#chunks.push(chunk.slice())
+    const end = this.#filled + chunk.length
+    this.#assertFits(end)
+    if (end > this.#bytes.length) this.#bytes = this.#grown(end)
+    this.#bytes.set(chunk, this.#filled)
+    this.#filled = end
   }
 
   end(): WholeAnswer {
     const expected = this.#length ?? this.#filled
     if (this.#filled !== expected) {
-      throw new SourceUnavailable('the server sends less than the file', {
+      throw new SourceUnavailable('the server sends another length than it says', {
         where: { url: shown(this.#url), length: expected, came: this.#filled },
       })
     }
-    const bytes = new Uint8Array(this.#filled)
-    let at = 0
-    for (const chunk of this.#chunks) {
-      bytes.set(chunk, at)
-      at += chunk.length
-    }
-    return { kind: 'whole', headers: this.#headers, bytes }
+    return { kind: 'whole', headers: this.#headers, bytes: this.#bytes.subarray(0, expected) }
+  }
+
+  #grown(leastBytes: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(Math.min(this.#limitBytes, 2 * leastBytes))
+    bytes.set(this.#bytes.subarray(0, this.#filled))
+    return bytes
   }
 
   cut(error: Error): WholeAnswer {

@@ -94,6 +94,11 @@ t.test('certificates are looked at before anything is opened', async (t) => {
   for (const [options, message] of wrong) await t.rejects(parsed(options), { message })
 })
 
+t.test('a mirror of what is on no server is a mistake', async (t) => {
+  const options = parseOptions({ mirror: ['http://a/x'] }, (name) => `--${name}`)
+  await t.rejects(httpOptions(imageName('./image'), options), { message: /--mirror is for/ })
+})
+
 t.test('the same as words of the kernel command line, and two that are of dracut', async (t) => {
   const { options } = parseBootWords(
     `rd.netcow=${IMAGE} rd.netcow.mirror=http://a/x netcow.mirror=http://b/x ` +
