@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { MemoryDevice, PAGE } from '../../src/block/memory.ts'
+import { MemoryDevice } from '../../src/block/memory.ts'
+import { PAGE } from '../../src/block/page-store.ts'
 import { Quota } from '../../src/block/quota.ts'
 import { StoreFull } from '../../src/errors.ts'
 import { patterned } from '../fixtures/bytes.ts'

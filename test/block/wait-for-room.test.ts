@@ -1,5 +1,6 @@
 import t from 'tap'
-import { MemoryDevice, PAGE } from '../../src/block/memory.ts'
+import { MemoryDevice } from '../../src/block/memory.ts'
+import { PAGE } from '../../src/block/page-store.ts'
 import { Overlay } from '../../src/block/overlay.ts'
 import { Quota } from '../../src/block/quota.ts'
 import { WaitForRoom } from '../../src/block/wait-for-room.ts'
