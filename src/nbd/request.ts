@@ -44,9 +44,13 @@ export class Request {
   }
 }
 
-/** How many bytes follow the header on the wire, whether the request is refused or not. */
+/**
+ * How many bytes follow the header on the wire, whether the request is refused or not. A write has
+ * a payload even without its flag: QEMU's client never sets it, and QEMU's server takes it so, too.
+ */
 export function payloadBytes(request: Request, extended: boolean): number {
-  const follows = extended ? request.has(CommandFlag.payloadLength) : request.type === Command.write
+  const follows =
+    request.type === Command.write || (extended && request.has(CommandFlag.payloadLength))
   return follows ? request.length : 0
 }
 
@@ -67,11 +71,7 @@ export function errorOf(request: Request, { served, headers, contexts }: Session
     case Command.writeZeroes:
       if (served.access === 'read-only') return ErrorValue.perm
       if (length === 0) return ErrorValue.invalid
-      if (type === Command.write) {
-        if (length > MOST_PAYLOAD_BYTES) return ErrorValue.invalid
-        if (headers === 'extended' && !request.has(CommandFlag.payloadLength))
-          return ErrorValue.invalid
-      }
+      if (type === Command.write && length > MOST_PAYLOAD_BYTES) return ErrorValue.invalid
       return inside ? ErrorValue.none : ErrorValue.noSpace
     case Command.trim:
       if (served.access === 'read-only') return ErrorValue.perm
