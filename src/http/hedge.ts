@@ -1,7 +1,7 @@
 import type { Clock } from '../block/clock.ts'
 
 /** Fills the whole of `target`, and leaves it alone once the signal aborts. */
-export type Reader = (target: Uint8Array, signal: AbortSignal) => Promise<void>
+export type Reader = (target: Uint8Array, signal?: AbortSignal) => Promise<void>
 
 /** Hedges under way at once. */
 const MOST_AT_ONCE = 2

@@ -148,7 +148,7 @@ export class Mirrors implements BlockSource {
     asked: Set<Server>,
   ): Promise<void> {
     const first = this.#reader(server, offset)
-    if (this.#servers.length === 1) return first(target, new AbortController().signal)
+    if (this.#servers.length === 1) return first(target)
     const second = () => {
       const other = this.#best(target.length, asked)
       const leave = other && this.#hedges.take()
@@ -172,7 +172,7 @@ export class Mirrors implements BlockSource {
       try {
         await source.read(target, offset, signal)
       } catch (error) {
-        if (signal.aborted) source.pace.gaveUp(performance.now() - startedMs)
+        if (signal?.aborted) source.pace.gaveUp(performance.now() - startedMs)
         else this.#failed(server, error)
         throw error
       }

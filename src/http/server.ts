@@ -6,7 +6,7 @@ import { textOf } from './identity.ts'
 import type { HttpSource } from './source.ts'
 import type { ServerState } from './state.ts'
 
-/** A place that has no proven copy of the file is looked at again after this at the latest. */
+/** A place that has another file is looked at again after this at the latest. */
 const LONGEST_OUTSIDE_MS = 300_000
 
 /** One of the places that have the file, and how it has behaved. */
@@ -66,8 +66,9 @@ export class Server {
   failed(error: NetcowError): void {
     this.#failures++
     this.#failure = error
-    const longestMs = this.#source === undefined ? LONGEST_OUTSIDE_MS : undefined
-    const asked = error instanceof SourceUnavailable ? error.retryAfterMs : 0
+    const away = error instanceof SourceUnavailable
+    const longestMs = this.#source || away ? undefined : LONGEST_OUTSIDE_MS
+    const asked = away ? error.retryAfterMs : 0
     this.#askedToStayAway = asked > 0
     this.#notBeforeMs = this.#clock.now() + asked + backoffMs(this.#failures, longestMs)
   }

@@ -12,7 +12,7 @@ export const scenario: Scenario = {
   description: 'names, the second of which is known only when the initramfs is gone; root runs it',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
   tested: false,
-  deadlineMs: 600_000,
+  deadlineMs: 900_000,
   serve: async (server) => {
     names = await NameServer.open(DNS_PORT)
     names.names.set(FIRST, HOST)

@@ -10,7 +10,7 @@ export const scenario: Scenario = {
   description: 'the server is down for a minute in the middle of the boot',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
   tested: false,
-  deadlineMs: 600_000,
+  deadlineMs: 900_000,
   serve: (server) => {
     server.onRequest = ({ number }) => {
       if (number === REQUESTS_BEFORE) server.down().then(gone.resolve, gone.reject)
