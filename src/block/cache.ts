@@ -37,7 +37,7 @@ interface Deferred {
 }
 
 /** Where speculation may begin before anything was read: a sixteenth of a small cache. */
-const HEAD_START_BYTES = 1024 * 1024
+const HEAD_START_BYTES = 512 * 1024
 /** Of the cache, what a window may take at most. */
 const WINDOW_SHARE = 1 / 8
 /** Hints that are remembered until there is time for them, in blocks. */
@@ -51,8 +51,8 @@ const LEAST_HINT_BYTES = 128 * 1024
  *
  * What is read at the same moment is fetched together, neighbours by one read. What nobody has
  * asked for is fetched beside it, hints first and then where much was read (heat.ts), as far as the
- * link has room for it that would be wasted (speculation.ts), and never more than a fixed ratio of
- * what is read in the end.
+ * link has room for it that would be wasted (speculation.ts), and as long as not too much of it was for
+ * nothing.
  */
 export class BlockCache implements BlockSource {
   readonly #base: BlockSource
@@ -61,10 +61,13 @@ export class BlockCache implements BlockSource {
   readonly #heat: Heat
   /** Misses of this moment, fetched together at its end. */
   #missing: Deferred[] = []
-  /** Blocks that somebody will probably want, the likeliest first. */
+  /** Blocks that somebody will probably want, the first to be wanted first. */
   readonly #hints = new Set<number>()
   #underwayBytes = 0
   #speculativeReads = 0
+  /** Blocks that are here for nothing so far, and what was fetched for nothing so far. */
+  readonly #unproven = new Set<number>()
+  #wastedBytes = 0
   /** There is nowhere to speculate before so much was read. */
   #coldUntilBytes = 0
   #closed = false
@@ -79,7 +82,10 @@ export class BlockCache implements BlockSource {
     this.#base = base
     this.#options = options
     this.#heat = new Heat(blockBytes)
-    this.#blocks = new ByteCache(options.limitBytes, (block) => this.#heat.forget(block))
+    this.#blocks = new ByteCache(options.limitBytes, (block) => {
+      this.#heat.forget(block)
+      this.#unproven.delete(block)
+    })
   }
 
   get size(): number {
@@ -120,6 +126,7 @@ export class BlockCache implements BlockSource {
       const start = block * blockBytes
       const to = Math.min(end, start + blockBytes)
       if (this.#heat.touch(block, at - start, to - start)) fresh = true
+      if (this.#unproven.delete(block)) this.#wastedBytes -= blockBytes
       const part = target.subarray(at - offset, to - offset)
       const from = at - start
       const copy = (bytes: Uint8Array) => part.set(bytes.subarray(from, from + part.length))
@@ -137,8 +144,13 @@ export class BlockCache implements BlockSource {
   prefetch(offset: number, length: number): void {
     assertRange(this.size, offset, length)
     const { blockBytes } = this.#options
-    for (let block = Math.floor(offset / blockBytes); block * blockBytes < offset + length; block++)
-      if (!this.#blocks.has(block) && this.#hints.size < MOST_HINTS) this.#hints.add(block)
+    const end = Math.ceil((offset + length) / blockBytes)
+    for (let block = Math.floor(offset / blockBytes); block < end; block++) {
+      if (this.#blocks.has(block)) continue
+      this.#hints.add(block)
+      const [oldest] = this.#hints
+      if (this.#hints.size > MOST_HINTS && oldest !== undefined) this.#hints.delete(oldest)
+    }
     // What is asked for in the same moment goes first.
     if (this.#missing.length === 0) this.#speculate()
   }
@@ -223,6 +235,8 @@ export class BlockCache implements BlockSource {
       for (const run of this.#runs(blocks.map((block) => this.#announce(block)))) {
         this.#speculativeReads++
         this.#speculativeBytes += run.length * blockBytes
+        this.#wastedBytes += run.length * blockBytes
+        for (const { block } of run) this.#unproven.add(block)
         void this.#fetch(run).then((came) => {
           this.#speculativeReads--
           // After a failure the next read decides.
@@ -232,7 +246,7 @@ export class BlockCache implements BlockSource {
     }
   }
 
-  #hinted({ windowBytes, underwayBytes }: Allowance): number[] | undefined {
+  #hinted({ windowBytes, underwayBytes, wasteShare }: Allowance): number[] | undefined {
     const { blockBytes, limitBytes } = this.#options
     const room = Math.max(underwayBytes, LEAST_HINT_BYTES)
     const most = Math.min(Math.max(windowBytes, LEAST_HINT_BYTES), limitBytes * WINDOW_SHARE)
@@ -244,16 +258,19 @@ export class BlockCache implements BlockSource {
       if (blocks.length * blockBytes >= most) break
       blocks.push(next)
     }
-    return blocks
+    return this.#affords(blocks.length * blockBytes, wasteShare) ? blocks : undefined
   }
 
-  #warm({ windowBytes, underwayBytes, ratio }: Allowance): number[] | undefined {
+  #affords(bytes: number, wasteShare: number): boolean {
+    const start = Math.min(HEAD_START_BYTES, this.#options.limitBytes * WINDOW_SHARE)
+    return this.#wastedBytes + bytes <= wasteShare * this.#heat.readBytes + start
+  }
+
+  #warm({ windowBytes, underwayBytes, wasteShare }: Allowance): number[] | undefined {
     const { blockBytes, limitBytes } = this.#options
     if (windowBytes === 0 || windowBytes > limitBytes * WINDOW_SHARE) return undefined
     if (this.#underwayBytes + windowBytes > underwayBytes) return undefined
-    const budget =
-      ratio * this.#heat.readBytes + Math.min(HEAD_START_BYTES, limitBytes * WINDOW_SHARE)
-    if (this.#fetchedBytes + windowBytes > budget) return undefined
+    if (!this.#affords(windowBytes, wasteShare)) return undefined
     // Nothing was lacking the last time, and little has changed.
     if (this.#heat.readBytes < this.#coldUntilBytes) return undefined
     const count = windowBytes / blockBytes

@@ -12,16 +12,16 @@ export interface Allowance {
   readonly windowBytes: number
   /** What may be under way in all, with what was asked for. */
   readonly underwayBytes: number
-  /** How many times the bytes that are read may be fetched. */
-  readonly ratio: number
+  /** What may have been fetched for nothing so far, as a share of what was read. */
+  readonly wasteShare: number
 }
 
 /** Ranges that hold more wait too long for each other. */
 const MOST_WINDOW_BYTES = 512 * 1024
 /** Nearer servers are in the same house: many machines share them, and a round trip costs little. */
 const NEAR_MS = 5
-const NEAR_RATIO = 1.3
-const FAR_RATIO = 2.2
+const NEAR_WASTE = 0.15
+const FAR_WASTE = 1
 /** A link on which as much as this is on its way in a round trip is not waited for, but filled. */
 const UNDERWAY_FACTOR = 1.5
 
@@ -32,12 +32,12 @@ const UNDERWAY_FACTOR = 1.5
  * longer than a round trip. Where a block takes longer than the way, there is no speculation.
  */
 export function allowance(speed: LinkSpeed | undefined, blockBytes: number): Allowance {
-  if (speed === undefined) return { windowBytes: 0, underwayBytes: 0, ratio: 1 }
+  if (speed === undefined) return { windowBytes: 0, underwayBytes: 0, wasteShare: 0 }
   const onTheWay = speed.roundTripMs * speed.bytesPerMs
   const half = 2 ** Math.round(Math.log2(onTheWay / 2))
   return {
     windowBytes: half < blockBytes ? 0 : Math.min(half, MOST_WINDOW_BYTES),
     underwayBytes: onTheWay * UNDERWAY_FACTOR,
-    ratio: speed.roundTripMs < NEAR_MS ? NEAR_RATIO : FAR_RATIO,
+    wasteShare: speed.roundTripMs < NEAR_MS ? NEAR_WASTE : FAR_WASTE,
   }
 }

@@ -2,6 +2,8 @@ import type { LinkSpeed } from '../block/speculation.ts'
 
 /** Weight of the newest measurement. */
 const NEWEST = 0.3
+/** What is left of the measurements before with each new one. */
+const FADING = 0.9
 /** Half of what a server was slow by is forgiven in this time, so that it is tried again. */
 const FORGIVE_MS = 30_000
 /** A server is late when it takes this many times what it should, and at least this long. */
@@ -22,7 +24,10 @@ export class Pace {
   /** The fastest first byte ever: what it is without a queue. */
   #nearestMs = Infinity
   #firstByteMs = 0
-  #msPerByte = 0
+  /** Time in which bodies came in, of one or of several at once, and how much came; fading. */
+  #flowingMs = 0
+  #flowedBytes = 0
+  #flowedUntilMs = -Infinity
   #measuredAtMs = -Infinity
   #underwayBytes = 0
 
@@ -35,15 +40,14 @@ export class Pace {
     if (this.#nearestMs === Infinity) return undefined
     return {
       roundTripMs: this.#nearestMs,
-      bytesPerMs: Math.min(1 / Math.max(this.#msPerByte, 0), FASTEST),
+      bytesPerMs: Math.min(1 / this.#msPerByte, FASTEST),
     }
   }
 
   begin(bytes: number): Underway {
     this.#underwayBytes += bytes
-    const queuedBytes = this.#underwayBytes
     return {
-      took: (firstByteMs, lastByteMs) => this.#observe(firstByteMs, lastByteMs, queuedBytes),
+      took: (firstByteMs, lastByteMs) => this.#observe(firstByteMs, lastByteMs, bytes),
       [Symbol.dispose]: () => {
         this.#underwayBytes -= bytes
       },
@@ -65,16 +69,25 @@ export class Pace {
 
   /** A request was given up after this long without an end. */
   gaveUp(ms: number): void {
-    this.#observe(ms, ms, this.#underwayBytes)
+    this.#observe(ms, ms, 0)
   }
 
-  #observe(firstByteMs: number, lastByteMs: number, queuedBytes: number): void {
+  get #msPerByte(): number {
+    return this.#flowedBytes > 0 ? this.#flowingMs / this.#flowedBytes : 0
+  }
+
+  /** Called at the last byte. */
+  #observe(firstByteMs: number, lastByteMs: number, bytes: number): void {
+    const now = performance.now()
     const first = this.#nearestMs === Infinity
     const weight = first ? 1 : NEWEST
-    const msPerByte = (lastByteMs - firstByteMs) / Math.max(queuedBytes, 1)
     this.#nearestMs = Math.min(this.#nearestMs, firstByteMs)
     this.#firstByteMs += weight * (firstByteMs - this.#firstByteMs)
-    this.#msPerByte += weight * (msPerByte - this.#msPerByte)
-    this.#measuredAtMs = performance.now()
+    // What comes over several connections at once shares the link: that time counts once.
+    const sinceMs = Math.max(now - (lastByteMs - firstByteMs), this.#flowedUntilMs)
+    this.#flowingMs = this.#flowingMs * FADING + Math.max(0, now - sinceMs)
+    this.#flowedBytes = this.#flowedBytes * FADING + bytes
+    this.#flowedUntilMs = now
+    this.#measuredAtMs = now
   }
 }
