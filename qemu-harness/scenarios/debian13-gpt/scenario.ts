@@ -6,5 +6,6 @@ export const scenario: Scenario = {
   image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
   tested: true,
   words: (url) => [`rd.netcow=${url}`, `root=UUID=${FILESYSTEM_UUID}`],
+  says: [/netcow: \/dev\/nbd0 is detached/, /netcow: the root is taken apart: poweroff/],
   expects: { kind: 'boots' },
 }

@@ -6,5 +6,6 @@ export const scenario: Scenario = {
   initramfs: 'initramfs-tools',
   tested: true,
   words: (url) => [`root=netcow:${url}`],
+  says: [/netcow: \/dev\/nbd0 is detached/, /netcow: the root is taken apart: poweroff/],
   expects: { kind: 'boots' },
 }

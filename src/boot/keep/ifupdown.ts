@@ -1,4 +1,4 @@
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { BootInterface } from './boot-interface.ts'
 import { formatIni } from './ini.ts'
@@ -26,5 +26,9 @@ export function keepByIfupdown({ run, hasSystemd }: System, { name, lower }: Boo
   ]
   writeFileSync(join(folder, '50-netcow.conf'), formatIni([['Service', commands]]))
   // What udev would start for an interface that is marked as hotplugged.
-  for (const each of names) symlinkSync('/dev/null', join(units, `ifup@${each}.service`))
+  for (const each of names) {
+    const unit = join(units, `ifup@${each}.service`)
+    rmSync(unit, { force: true })
+    symlinkSync('/dev/null', unit)
+  }
 }
