@@ -10,3 +10,6 @@ systemctl stop systemd-networkd
 ip -brief address show ens3 | grep '10\.0\.2\.'
 systemctl start systemd-networkd
 ip -brief address show ens3 | grep '10\.0\.2\.'
+systemd-analyze cat-config systemd/sleep.conf | grep '^AllowSuspend=no'
+if systemctl suspend 2>/run/refusal; then exit 1; fi
+cat /run/refusal
