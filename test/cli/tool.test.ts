@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { build } from '../../build/build.ts'
 import { patterned } from '../fixtures/bytes.ts'
+import { Authority } from '../fixtures/authority.ts'
+import { Proxy } from '../fixtures/proxy.ts'
 import { RangeServer } from '../fixtures/range-server.ts'
 
 /** The tool as its users start it. */
@@ -99,6 +101,27 @@ t.test('a server that does not serve ranges gives the file once, if there is roo
   const { code, stderr } = await netcow('copy', '--cache', '128K', url, out)
   t.equal(code, 3)
   t.match(stderr, /does not serve ranges, and .* too long .* --cache 2M\n$/)
+})
+
+t.test('https through a proxy, until the server dies and a mirror is read', async (t) => {
+  await using authority = await Authority.open()
+  await using proxy = await Proxy.open()
+  const identity = await authority.issue('DNS:localhost')
+  await using secure = await RangeServer.open({ '/image.qcow2': readFileSync(image) }, identity)
+  secure.onRequest = ({ number }) => {
+    if (number > 1) void secure.down()
+    return undefined
+  }
+  const ca = join(directory, 'ca.pem')
+  writeFileSync(ca, authority.cert)
+  const out = join(directory, 'out')
+  const mirror = ['--mirror', server.url('/image.qcow2')]
+  const more = ['--ca', ca, '--proxy', proxy.url.href, ...mirror]
+  const result = await netcow('copy', secure.url('/image.qcow2', 'localhost'), out, ...more)
+  t.match(result, { code: 0 }, result.stderr)
+  t.ok(readFileSync(out).equals(readFileSync(raw)))
+  t.ok(proxy.asked.includes(`CONNECT localhost:${secure.port}`))
+  t.ok(proxy.asked.includes(`GET ${server.url('/image.qcow2')}`))
 })
 
 t.test('every command explains itself', async (t) => {
