@@ -9,6 +9,9 @@ const MOST_DESCRIPTORS = 1 << 14
 /** How many extents are looked at for one reply: metadata may have to be fetched for each. */
 const MOST_EXTENTS = 1 << 16
 
+/** How much of the disk is looked at in one step: what is found in tables is found by a loop. */
+const MOST_EXTENT_BYTES = 2 ** 40
+
 /** What the chunk of one context takes at most, but for its header. */
 export const MOST_STATUS_BYTES = MOST_DESCRIPTORS * ExtendedStatusDescriptor.size
 
@@ -33,7 +36,7 @@ export async function blockStatus(
   const turns = new Turns()
   const end = offset + length
   for (let at = offset, steps = 0; at < end && steps < MOST_EXTENTS && !over(); steps++) {
-    const extent = await source.extent(at, end - at)
+    const extent = await source.extent(at, Math.min(end - at, MOST_EXTENT_BYTES))
     let open = false
     for (const list of lists) open = list.add(extent.length, list.context.status(extent)) || open
     if (!open) break
