@@ -20,8 +20,6 @@ import {
 } from './errors.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
-import { download } from './http/download.ts'
-import { Mirrors } from './http/mirrors.ts'
 import type { SourceState } from './http/state.ts'
 import { printable, shown } from './image-name.ts'
 import { readCached } from './kernel/ffi.ts'
@@ -237,6 +235,11 @@ async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource>
 async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<BlockSource> {
   const limitBytes = Math.floor(plan.cacheBytes * FETCHED_SHARE)
   const persistence = new Persistence(opening)
+  // Of no use to who reads local files, and half of the time that it takes to start.
+  const [{ download }, { Mirrors }] = await Promise.all([
+    import('./http/download.ts'),
+    import('./http/mirrors.ts'),
+  ])
   try {
     const { report } = opening
     if (!plan.http.tls.verifies) report('the certificates of servers are not checked')

@@ -1,4 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises'
+import { readBuffer } from '../../block/read-buffer.ts'
 import { type BlockSource, type Extent, extents } from '../../block/source.ts'
 import { UsageError } from '../../errors.ts'
 import { openForReading } from '../../stack.ts'
@@ -8,9 +9,9 @@ import { imagePlan } from '../plan.ts'
 import { Progress } from '../progress.ts'
 import type { Terminal } from '../terminal.ts'
 
-const PIECE_BYTES = 1024 * 1024
+const PIECE_BYTES = 2 * 1024 * 1024
 /** Pieces being read while the one before them is written; they bound the memory of a copy. */
-const PIECES_AHEAD = 8
+const PIECES_AHEAD = 5
 
 export const copy: Command = {
   name: 'copy',
@@ -41,7 +42,7 @@ type Piece =
 /** Starts reading some pieces before they are asked for, so that reading and writing overlap. */
 async function* piecesAhead(source: BlockSource): AsyncGenerator<Piece> {
   const waiting: Piece[] = []
-  const buffers = Array.from({ length: PIECES_AHEAD + 1 }, () => new Uint8Array(PIECE_BYTES))
+  const buffers = Array.from({ length: PIECES_AHEAD + 1 }, () => readBuffer(PIECE_BYTES))
   let pieces = 0
   if (source.size === 0) return
   for await (const extent of extents(source)) {
