@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { ByteCache } from './byte-cache.ts'
+import { type Clock, systemClock } from './clock.ts'
 import { Heat } from './heat.ts'
+import { Hints } from './hints.ts'
 import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 import { type Allowance, type LinkSpeed, allowance } from './speculation.ts'
 
@@ -18,6 +20,7 @@ export interface CacheOptions {
   readonly speculativeReads: number
   /** Asked before each speculation; undefined as long as nothing is known. */
   readonly speed?: () => LinkSpeed | undefined
+  readonly clock?: Clock
 }
 
 /** What a cache did so far. */
@@ -61,8 +64,7 @@ export class BlockCache implements BlockSource {
   readonly #heat: Heat
   /** Misses of this moment, fetched together at its end. */
   #missing: Deferred[] = []
-  /** Blocks that somebody will probably want, the first to be wanted first. */
-  readonly #hints = new Set<number>()
+  readonly #hints = new Hints(MOST_HINTS)
   #underwayBytes = 0
   #speculativeReads = 0
   /** Blocks that are here for nothing so far, and what was fetched for nothing so far. */
@@ -70,7 +72,7 @@ export class BlockCache implements BlockSource {
   #wastedBytes = 0
   /** There is nowhere to speculate before so much was read. */
   #coldUntilBytes = 0
-  #closed = false
+  readonly #closing = new AbortController()
   #fetches = 0
   #fetchedBytes = 0
   #speculativeBytes = 0
@@ -146,10 +148,7 @@ export class BlockCache implements BlockSource {
     const { blockBytes } = this.#options
     const end = Math.ceil((offset + length) / blockBytes)
     for (let block = Math.floor(offset / blockBytes); block < end; block++) {
-      if (this.#blocks.has(block)) continue
-      this.#hints.add(block)
-      const [oldest] = this.#hints
-      if (this.#hints.size > MOST_HINTS && oldest !== undefined) this.#hints.delete(oldest)
+      if (!this.#blocks.has(block)) this.#hints.add(block)
     }
     // What is asked for in the same moment goes first.
     if (this.#missing.length === 0) this.#speculate()
@@ -160,7 +159,7 @@ export class BlockCache implements BlockSource {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true
+    this.#closing.abort()
     return this.#base[Symbol.asyncDispose]()
   }
 
@@ -188,6 +187,15 @@ export class BlockCache implements BlockSource {
     const missing = this.#missing.toSorted((a, b) => a.block - b.block)
     this.#missing = []
     for (const run of this.#runs(missing)) void this.#fetch(run)
+    const { speed, blockBytes } = this.#options
+    const bytesPerMs = speed?.()?.bytesPerMs
+    void this.#afterwards(bytesPerMs === undefined ? 0 : (missing.length * blockBytes) / bytesPerMs)
+  }
+
+  /** Speculates so much later that what was asked for has the link to itself. */
+  async #afterwards(ms: number): Promise<void> {
+    const { clock = systemClock } = this.#options
+    if (ms >= 1) await clock.sleep(ms, this.#closing.signal).catch(() => {})
     this.#speculate()
   }
 
@@ -227,7 +235,7 @@ export class BlockCache implements BlockSource {
   /** Fetches what is likely to be wanted, as far as the link, the budget and the cache have room. */
   #speculate(): void {
     const { speed, speculativeReads, blockBytes } = this.#options
-    if (this.#closed || this.#speculativeReads >= speculativeReads) return
+    if (this.#closing.signal.aborted || this.#speculativeReads >= speculativeReads) return
     const allowed = allowance(speed?.(), blockBytes)
     while (this.#speculativeReads < speculativeReads) {
       const blocks = this.#hinted(allowed) ?? this.#warm(allowed)
@@ -250,14 +258,9 @@ export class BlockCache implements BlockSource {
     const { blockBytes, limitBytes } = this.#options
     const room = Math.max(underwayBytes, LEAST_HINT_BYTES)
     const most = Math.min(Math.max(windowBytes, LEAST_HINT_BYTES), limitBytes * WINDOW_SHARE)
-    const [first] = this.#hints
-    if (first === undefined || this.#underwayBytes + most > room || most < blockBytes)
-      return undefined
-    const blocks = [first]
-    for (let next = first + 1; this.#hints.has(next); next++) {
-      if (blocks.length * blockBytes >= most) break
-      blocks.push(next)
-    }
+    if (this.#underwayBytes + most > room || most < blockBytes) return undefined
+    const blocks = this.#hints.run(Math.floor(most / blockBytes))
+    if (blocks.length === 0) return undefined
     return this.#affords(blocks.length * blockBytes, wasteShare) ? blocks : undefined
   }
 

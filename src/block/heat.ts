@@ -1,7 +1,7 @@
 /** A block is looked at in this many equal parts. */
 const PARTS = 16
-/** How far from where something was read a window may be, in windows, and how fast its merit falls. */
-const REACH = 2
+/** How far from where something was read a window may be, in windows, and what that takes off. */
+const REACH = 1
 const DECAY = 3
 
 /**

@@ -21,22 +21,23 @@ const MOST_WINDOW_BYTES = 512 * 1024
 /** Nearer servers are in the same house: many machines share them, and a round trip costs little. */
 const NEAR_MS = 5
 const NEAR_WASTE = 0.15
-const FAR_WASTE = 1
-/** A link on which as much as this is on its way in a round trip is not waited for, but filled. */
-const UNDERWAY_FACTOR = 1.5
+const FAR_WASTE = 1.2
+/** Windows are this part of what is on its way in a round trip, and this many times it is under way. */
+const WINDOW_SHARE = 1 / 4
+const UNDERWAY_FACTOR = 2
 
 /**
  * While an answer is on its way, which takes a round trip however short it is, the link could have
- * carried round trip x bandwidth: that much more costs next to no time. So the windows of
- * speculation are half of that, and nothing is under way that would keep an answer waiting for
- * longer than a round trip. Where a block takes longer than the way, there is no speculation.
+ * carried round trip x bandwidth: that much more costs next to no time. Windows are a quarter of
+ * it, so that several places are tried, and as little as that is under way, so that an answer waits
+ * for a round trip more at worst. Where a block takes longer than the way, nothing is speculated.
  */
 export function allowance(speed: LinkSpeed | undefined, blockBytes: number): Allowance {
   if (speed === undefined) return { windowBytes: 0, underwayBytes: 0, wasteShare: 0 }
   const onTheWay = speed.roundTripMs * speed.bytesPerMs
-  const half = 2 ** Math.round(Math.log2(onTheWay / 2))
+  const window = 2 ** Math.round(Math.log2(onTheWay * WINDOW_SHARE))
   return {
-    windowBytes: half < blockBytes ? 0 : Math.min(half, MOST_WINDOW_BYTES),
+    windowBytes: window < blockBytes ? 0 : Math.min(window, MOST_WINDOW_BYTES),
     underwayBytes: onTheWay * UNDERWAY_FACTOR,
     wasteShare: speed.roundTripMs < NEAR_MS ? NEAR_WASTE : FAR_WASTE,
   }
