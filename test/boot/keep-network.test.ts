@@ -129,6 +129,7 @@ t.test('ifupdown finds the interface up, and never takes it down', async (t) => 
   const has = system(t, {})
   keepByIfupdown(has, { ...BOOT, name: 'bond0', lower: ['eth0'] })
   t.equal(readFileSync(join(has.run, 'network/ifstate'), 'utf8'), 'bond0=bond0\neth0=eth0\n')
+  t.equal(readFileSync(join(has.run, 'network/ifstate.eth0'), 'utf8'), 'eth0\n')
   const unit = join(has.run, 'systemd/system/networking.service.d/50-netcow.conf')
   t.match(readFileSync(unit, 'utf8'), /ExecStop=.*ifdown .*--exclude=bond0 --exclude=eth0/)
   const old = { ...system(t, {}), hasSystemd: false }

@@ -15,6 +15,8 @@ export function keepByIfupdown({ run, hasSystemd }: System, { name, lower }: Boo
   const state = join(run, 'network')
   mkdirSync(state, { recursive: true })
   writeFileSync(join(state, 'ifstate'), names.map((each) => `${each}=${each}\n`).join(''))
+  // The list is for people; this is what ifup and ifdown look at.
+  for (const each of names) writeFileSync(join(state, `ifstate.${each}`), `${each}\n`)
   if (!hasSystemd) return
   const spared = names.map((each) => ` --exclude=${each}`).join('')
   const units = join(run, 'systemd/system')
