@@ -29,20 +29,36 @@ netcow_local && return 0
 
 # As systemd-import does: a network in any case, by DHCP unless the user said how.
 echo rd.neednet=1 >>/etc/cmdline.d/95-netcow.conf
-if [ -z "$(getarg ip=)" ]; then
-  echo ip=dhcp >>/etc/cmdline.d/95-netcow.conf
-  # networkd reads only the kernel's own command line; newer dracut brings such a file itself.
-  if [ -x /usr/lib/systemd/systemd-networkd ] && [ ! -e /etc/systemd/network/zzzz-dracut-default.network ]; then
-    mkdir -p /run/systemd/network
-    cat >/run/systemd/network/zzzz-netcow.network <<'NETWORK'
-[Match]
-Kind=!*
-Type=!loopback
-[Network]
+netcow_ip=$(getarg ip=)
+[ -n "$netcow_ip" ] || echo ip=dhcp >>/etc/cmdline.d/95-netcow.conf
+[ -x /usr/lib/systemd/systemd-networkd ] || return 0
+
+# $1 is a name that comes behind those of the image, since /run outlives the initramfs; $2 what the
+# cards have in common, $3 is done with them.
+netcow_network() {
+  mkdir -p /run/systemd/network
+  printf '[Match]\n%s\n%s\n' "$2" "$3" >"/run/systemd/network/$1.network"
+}
+netcow_cards='Kind=!*
+Type=!loopback'
+netcow_dhcp='[Network]
 DHCP=yes
 [DHCPv4]
-ClientIdentifier=mac
-NETWORK
-    systemctl --no-block try-restart systemd-networkd.service
-  fi
-fi
+ClientIdentifier=mac'
+netcow_bootif=$(getarg BOOTIF= | sed 's/^..[-:]\(..[-:]..[-:]..[-:]..[-:]..[-:]..\)$/\1/; s/-/:/g')
+case $netcow_ip in
+  '' | dhcp | on | any)
+    if [ -n "$netcow_bootif" ]; then
+      # networkd takes every card; with BOOTIF= it is only the one that the boot loader came by.
+      rm -f /run/systemd/network/??-default.network
+      netcow_network zzzz-bootif "MACAddress=$netcow_bootif" "$netcow_dhcp"
+      netcow_network zzzz-cards "$netcow_cards" '[Link]
+Unmanaged=yes'
+      systemctl --no-block try-restart systemd-networkd.service
+    elif [ -z "$netcow_ip" ] && [ ! -e /etc/systemd/network/zzzz-dracut-default.network ]; then
+      # networkd reads only the kernel's own command line; newer dracut brings such a file itself.
+      netcow_network zzzz-netcow "$netcow_cards" "$netcow_dhcp"
+      systemctl --no-block try-restart systemd-networkd.service
+    fi
+    ;;
+esac
