@@ -7,7 +7,7 @@ export class ByteCache<V extends { readonly byteLength: number }> {
   /** Insertion order is the order of use: what is touched moves to the end. */
   readonly #held = new Map<number, V>()
   readonly #making = new Map<number, Promise<V>>()
-  readonly #dropped: (key: number) => void
+  readonly #dropped: (key: number, value: V) => void
   #heldBytes = 0
 
   /**
@@ -15,7 +15,7 @@ export class ByteCache<V extends { readonly byteLength: number }> {
    *
    * @param dropped told of what had to go
    */
-  constructor(limitBytes: number, dropped: (key: number) => void = () => {}) {
+  constructor(limitBytes: number, dropped: (key: number, value: V) => void = () => {}) {
     this.#limitBytes = limitBytes
     this.#dropped = dropped
   }
@@ -55,7 +55,7 @@ export class ByteCache<V extends { readonly byteLength: number }> {
       if (this.#heldBytes <= this.#limitBytes || oldest === key) break
       this.#held.delete(oldest)
       this.#heldBytes -= dropped.byteLength
-      this.#dropped(oldest)
+      this.#dropped(oldest, dropped)
     }
   }
 

@@ -1,5 +1,5 @@
-import type { BlockSource } from '../../block/source.ts'
 import { ByteCache } from '../../block/byte-cache.ts'
+import type { BlockSource, Completion } from '../../block/source.ts'
 import { ImageInvalid } from '../../errors.ts'
 import { fillClamped } from '../clamped.ts'
 import { Slots } from '../slots.ts'
@@ -22,6 +22,8 @@ export class PackedClusters {
   readonly #slots: Slots
   /** What packed bytes were read into before, one for each slot at most. */
   readonly #buffers: Uint8Array[] = []
+  /** What clusters that are no longer remembered were decompressed into. */
+  readonly #dropped: Uint8Array[] = []
 
   constructor(
     source: BlockSource,
@@ -32,14 +34,16 @@ export class PackedClusters {
     this.#source = source
     this.#compression = compression
     this.#clusterBytes = clusterBytes
-    this.#decoded = new ByteCache(decodedBytes)
+    this.#decoded = new ByteCache(decodedBytes, (_, cluster) => this.#reuse(cluster))
     this.#decompress = decompressor(compression, clusterBytes, RUN_BYTES)
     const room = Math.floor(DECODING_BYTES / (4 * Math.max(clusterBytes, RUN_BYTES)))
     this.#slots = new Slots(Math.min(Math.max(room, AT_ONCE.least), AT_ONCE.most))
   }
 
   /** Fills `target` with what stands at `within` of the cluster. */
-  readPart(range: PackedRange, within: number, target: Uint8Array): Promise<void> | undefined {
+  readPart(range: PackedRange, within: number, target: Uint8Array): Completion {
+    if (target.length === this.#clusterBytes && !this.#decoded.has(range.offset))
+      return this.readWhole([range], target)
     const cluster = this.#decoded.getOrMake(range.offset, () => this.#decode(range))
     const copy = (cluster: Uint8Array) =>
       target.set(cluster.subarray(within, within + target.length))
@@ -69,11 +73,19 @@ export class PackedClusters {
   }
 
   async #decode(range: PackedRange): Promise<Uint8Array> {
-    const cluster = new Uint8Array(this.#clusterBytes)
+    const cluster = this.#dropped.pop() ?? new Uint8Array(this.#clusterBytes)
     await this.#withPacked(range.offset, range.length, (packed) =>
       this.#decodeOne(range, packed, cluster),
     )
     return cluster
+  }
+
+  /**
+   * Memory that was garbage would be collected by walking the whole heap, a thousand times a minute.
+   * Those who waited for the cluster take it before the next turn of the event loop.
+   */
+  #reuse(cluster: Uint8Array): void {
+    if (this.#dropped.length < AT_ONCE.most) setImmediate(() => this.#dropped.push(cluster))
   }
 
   async #decodeRun(
