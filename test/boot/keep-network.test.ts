@@ -99,7 +99,7 @@ t.test(
     t.equal(parseIni(readFileSync(state, 'utf8')).get('device')?.get('connection-uuid'), '1b6f')
     t.strictSame(globSync(join(has.run, 'NetworkManager/system-connections/*')), [])
     const settings = readFileSync(join(has.run, 'NetworkManager/conf.d/50-netcow.conf'), 'utf8')
-    t.match(settings, /match-device=mac:52:54:00:12:34:56\nignore-carrier=yes/)
+    t.match(settings, /match-device=mac:52:54:00:12:34:56,interface-name:lo\nignore-carrier=yes/)
   },
 )
 

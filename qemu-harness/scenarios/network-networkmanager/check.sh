@@ -53,3 +53,5 @@ while :; do
 done
 tell largestWaitSeconds "$largest"
 echo "from $before to $(uptime_seconds), largest wait $largest s"
+# It has taken no notice of the cable.
+if journalctl --no-pager --unit NetworkManager | grep carrier-changed; then exit 1; fi

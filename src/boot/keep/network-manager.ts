@@ -32,10 +32,12 @@ export function keepByNetworkManager({ root, run }: System, boot: BootInterface)
   const index = readFileSync(`/sys/class/net/${boot.name}/ifindex`, 'utf8').trim()
   const state = ['managed=true', `connection-uuid=${uuid}`, 'nm-owned=0']
   writeFileSync(join(devices, index), formatIni([['device', state]]))
-  const device = [`match-device=mac:${boot.mac}`, 'ignore-carrier=yes', 'keep-configuration=yes']
+  // By its name, too: only some cards have what NetworkManager takes for a permanent address.
+  const match = `mac:${boot.mac},interface-name:${boot.name}`
+  const device = [`match-device=${match}`, 'ignore-carrier=yes', 'keep-configuration=yes']
   const settings = formatIni([
     // Until 1.42 it was only said here.
-    ['main', [`ignore-carrier=mac:${boot.mac}`]],
+    ['main', [`ignore-carrier=${match}`]],
     ['device-netcow', device],
   ])
   writeFileSync(join(folder, FILE), settings)
