@@ -170,13 +170,12 @@ class Handshake {
     return InfoExport.encode({ type: Info.export, size, transmissionFlags: flags })
   }
 
-  /** Extended headers are never given up again for structured replies. */
+  /** What is agreed on is not agreed on again, and extended headers are never given up. */
   #agreeOnHeaders(option: number, payload: Buffer): Promise<Outcome> {
-    if (payload.length > 0) return this.#say(option, Reply.errInvalid)
-    if (option === Option.extendedHeaders) this.#headers = 'extended'
-    else if (this.#headers === 'extended')
-      return this.#say(option, Reply.errExtendedHeadersRequired)
-    else this.#headers = 'structured'
+    const headers = option === Option.extendedHeaders ? 'extended' : 'structured'
+    if (payload.length > 0 || this.#headers === headers) return this.#say(option, Reply.errInvalid)
+    if (this.#headers === 'extended') return this.#say(option, Reply.errExtendedHeadersRequired)
+    this.#headers = headers
     return this.#say(option, Reply.ack)
   }
 

@@ -109,8 +109,9 @@ t.test('extended headers are not given up for structured replies', async (t) => 
   const { path } = await serving(t, readOnly())
   using client = await NbdClient.greeted(path)
   t.equal(await client.verdict(Option.structuredReply), Reply.ack)
-  t.equal(await client.verdict(Option.structuredReply), Reply.ack, 'twice does no harm')
+  t.equal(await client.verdict(Option.structuredReply), Reply.errInvalid, 'twice')
   t.equal(await client.verdict(Option.extendedHeaders), Reply.ack)
+  t.equal(await client.verdict(Option.extendedHeaders), Reply.errInvalid, 'twice')
   t.equal(await client.verdict(Option.structuredReply), Reply.errExtendedHeadersRequired)
 })
 
