@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Scenario } from '../../scenario.ts'
 
-const OUTAGE_MS = 40_000
+/** NetworkManager takes a cable for lost after five seconds. */
+const OUTAGE_MS = 15_000
 
 export const scenario: Scenario = {
   description: 'NetworkManager, sprees of signals, a cut cable, and a power-off that unmounts',
