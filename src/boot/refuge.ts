@@ -8,7 +8,7 @@ import {
   realpathSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { ImageUnsupported } from '../errors.ts'
+import { KernelRefused } from '../errors.ts'
 import { bindMount, mountPoints, mountTmpfs, unmountLazily } from '../kernel/mounts.ts'
 
 /**
@@ -41,10 +41,10 @@ const LOADERS: Readonly<Record<string, string>> = {
   arm64: '/lib/ld-linux-aarch64.so.1',
 }
 
-/** Throws `ImageUnsupported` or `KernelRefused` when this initramfs cannot keep it. */
+/** Throws `KernelRefused` when this initramfs cannot keep it. */
 export function makeRefuge(): void {
   if (mountPoints().some((point) => point.startsWith(REFUGE))) {
-    throw new ImageUnsupported(`something is mounted on ${REFUGE} already`)
+    throw new KernelRefused(`something is mounted on ${REFUGE} already`)
   }
   mkdirSync(WHOLE, { recursive: true })
   bindMount('/', WHOLE)
@@ -83,7 +83,19 @@ function fill(place: string): void {
   for (const [file, name] of [[realpathSync(process.execPath), PROGRAM] as const, ...libraries()]) {
     const target = join(place, name)
     mkdirSync(dirname(target), { recursive: true })
-    linkSync(join(WHOLE, file), target)
+    secondName(join(WHOLE, file), target)
+  }
+}
+
+function secondName(file: string, target: string): void {
+  try {
+    linkSync(file, target)
+  } catch (cause) {
+    // As with dracut's squash module: then the files are no pages of the initramfs.
+    throw new KernelRefused('the initramfs has its programs on another file system', {
+      where: { path: file },
+      cause,
+    })
   }
 }
 
