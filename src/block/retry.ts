@@ -94,7 +94,6 @@ export class Persistence {
     const { clock, timeoutMs } = this.#policy
     const outage = (this.#outage ??= begun(error, clock.now()))
     outage.reason = error.line
-    outage.tries++
     if (error instanceof SourceUnavailable) {
       outage.notBeforeMs = Math.max(outage.notBeforeMs, clock.now() + error.retryAfterMs)
     }
@@ -112,6 +111,8 @@ export class Persistence {
       await before
       if (signal.aborted) return
       await this.#policy.clock.sleep(this.#pauseMs(outage), signal).catch(() => {})
+      // What fails together is one failure; only who knocks makes the next pause longer.
+      outage.tries++
     }
     outage.turns = turn()
     outage.waiting++
@@ -120,7 +121,7 @@ export class Persistence {
   }
 
   #pauseMs({ notBeforeMs, tries }: Outage): number {
-    return Math.max(0, notBeforeMs - this.#policy.clock.now()) + backoffMs(Math.max(tries, 1))
+    return Math.max(0, notBeforeMs - this.#policy.clock.now()) + backoffMs(tries)
   }
 
   #answered(): void {
@@ -157,7 +158,7 @@ function begun(error: NetcowError, now: number): Outage {
     over: new AbortController(),
     notBeforeMs: now,
     reason: error.line,
-    tries: 0,
+    tries: 1,
     waiting: 0,
     said: false,
     turns: Promise.resolve(),

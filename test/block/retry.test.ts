@@ -60,7 +60,8 @@ t.test(
     }
     t.equal(source.waiting, undefined)
     const later = knocks.filter((at) => at > 0)
-    t.ok(later.length < 20, `${later.length} knocks in a minute, not 20 reads times a dozen`)
+    t.ok(later.length < 14, `${later.length} knocks in a minute, not 20 reads times a dozen`)
+    t.ok(later[0]! <= 250, 'the first comes soon, however many have failed')
     t.strictSame(new Set(later).size, later.length, 'never two at once')
     t.ok(base.reads.length <= knocks.length + targets.length)
     const waits = lines.filter((line) => line.startsWith('waiting'))
