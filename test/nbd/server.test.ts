@@ -226,6 +226,24 @@ t.test('closing answers what is under way, and hangs up on handshakes', async (t
   await closed
 })
 
+t.test('closing does not wait for the rest of a payload', async (t) => {
+  const device = deviceOf(new Uint8Array(MIB))
+  const served = { access: 'read-write', source: device } as const
+  const { path, nbd } = await serving(t, served, { farewellMs: 600_000 })
+  using client = await NbdClient.ready(path)
+  client.send(READ)
+  client.socket.write(requestBytes({ type: Command.write, length: 4096 }, 'simple'))
+  client.socket.write(Buffer.alloc(1000, 1))
+  t.equal((await client.answer(0, 512)).error, none)
+  await nbd.close()
+  const bytes = new Uint8Array(4096)
+  await device.read(bytes, 0)
+  t.ok(
+    bytes.every((byte) => byte === 0),
+    'half a write is none',
+  )
+})
+
 t.test('closing does not wait for ever: not for a source, nor for a client', async (t) => {
   const asked = Promise.withResolvers<void>()
   const stuck = new FaultySource(content, () => {
