@@ -257,7 +257,7 @@ export class BlockCache implements BlockSource {
   #hinted({ windowBytes, underwayBytes, wasteShare }: Allowance): number[] | undefined {
     const { blockBytes, limitBytes } = this.#options
     const room = Math.max(underwayBytes, LEAST_HINT_BYTES)
-    const most = Math.min(Math.max(windowBytes, LEAST_HINT_BYTES), limitBytes * WINDOW_SHARE)
+    const most = Math.min(Math.max(2 * windowBytes, LEAST_HINT_BYTES), limitBytes * WINDOW_SHARE)
     if (this.#underwayBytes + most > room || most < blockBytes) return undefined
     const blocks = this.#hints.run(Math.floor(most / blockBytes))
     if (blocks.length === 0) return undefined
