@@ -5,7 +5,9 @@ import { IMAGE_PATH, type Scenario } from '../../scenario.ts'
 
 const NAME = 'images.netcow.test'
 /** Somewhere between the mount and multi-user. */
-const REQUESTS_BEFORE = 60
+const REQUESTS_BEFORE = 40
+/** The mirror is further away, so that it is not preferred while the server lives. */
+const FURTHER_MS = 100
 
 let secure: RangeServer
 let authority: string
@@ -20,6 +22,7 @@ export const scenario: Scenario = {
     authority = ca.cert
     secure = await RangeServer.open({}, await ca.issue(`DNS:${NAME}`))
     // The mirror is the harness's own server, of which the image's traffic is counted.
+    server.onRequest = () => ({ kind: 'delay', delayMs: FURTHER_MS })
     secure.put(IMAGE_PATH, server.content(IMAGE_PATH))
     secure.onRequest = ({ number }) => {
       if (number === REQUESTS_BEFORE) void secure.down()
