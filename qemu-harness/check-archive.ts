@@ -19,11 +19,12 @@ const GUEST = join(import.meta.dirname, 'guest')
 const HARNESS = 'usr/lib/netcow-harness'
 /** Where the guest's part is called from: just before the initramfs leaves, and when it gives up. */
 const HOOKS: Readonly<Record<System, readonly (readonly [path: string, file: string])[]>> = {
-  // Where dracut keeps its hooks, or, in newer versions, a link to there.
-  dracut: [
-    ['usr/lib/dracut/hooks/pre-pivot/90-netcow-harness.sh', 'plant.sh'],
-    ['usr/lib/dracut/hooks/shutdown-emergency/90-netcow-harness.sh', 'emergency.sh'],
-  ],
+  // Where dracut keeps its hooks: here in older versions, there in newer. The kernel leaves out what
+  // has no directory.
+  dracut: ['usr/lib/dracut/hooks', 'var/lib/dracut/hooks'].flatMap((hooks) => [
+    [`${hooks}/pre-pivot/90-netcow-harness.sh`, 'plant.sh'] as const,
+    [`${hooks}/shutdown-emergency/90-netcow-harness.sh`, 'emergency.sh'] as const,
+  ]),
   'initramfs-tools': [
     [`${HARNESS}/plant.sh`, 'plant.sh'],
     [`${HARNESS}/emergency.sh`, 'emergency.sh'],

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Puts netcow into the initramfs: the executable, the nbd driver, a network, and the hooks that call it.
-# shellcheck disable=SC2154 # dracut sets moddir, initdir and systemdutildir
+# shellcheck disable=SC2154 # dracut sets moddir, initdir, systemdutildir, hostonly and mount_needs
 
 check() {
   require_binaries netcow blkid || return 1
@@ -8,8 +8,21 @@ check() {
     derror "netcow misses shared libraries: install libatomic1 and libstdc++6"
     return 1
   fi
-  # Only when asked for: dracut --add netcow.
+  # Into an image for this machine if its root is ours, else when asked for: dracut --add netcow.
+  [[ $hostonly || $mount_needs ]] && root_is_ours && return 0
   return 255
+}
+
+# Whether the root lies on a device that netcow serves, whatever is between them.
+root_is_ours() {
+  # shellcheck disable=SC2317 # the next line has it called
+  is_ours() {
+    [[ -e /sys/dev/block/$1/backend && $(<"/sys/dev/block/$1/backend") == netcow ]]
+  }
+  for_each_host_dev_and_slaves is_ours && return 0
+  # dracut knows no device of an overlay, as rd.overlay makes one.
+  [[ $(findmnt --noheadings --output FSTYPE /) == overlay ]] &&
+    grep -qsx netcow /sys/block/nbd*/backend
 }
 
 depends() {
@@ -34,6 +47,7 @@ install() {
   inst_hook cmdline 90 "$moddir/netcow-cmdline.sh"
   inst_hook pre-pivot 95 "$moddir/netcow-leave.sh"
   inst_hook initqueue/settled 98 "$moddir/netcow-attach.sh"
+  inst_hook initqueue/timeout 98 "$moddir/netcow-timeout.sh"
   inst_script "$moddir/netcowroot.sh" /sbin/netcowroot
   inst_simple "$moddir/netcow-lib.sh" /lib/netcow-lib.sh
   if dracut_module_included systemd-initrd; then

@@ -4,7 +4,7 @@
 
 . /lib/netcow-lib.sh
 
-netcow_wanted || return 0
+netcow_wanted || netcow_may_come || return 0
 # See module-setup.sh. systemd from 256 on makes /usr read-only in the initramfs.
 for netcow_file in /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow; do
   if [ -e "$netcow_file" ] && ! chmod +x "$netcow_file" 2>/dev/null; then
@@ -15,17 +15,19 @@ for netcow_file in /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow; do
 done
 netcow boot --stage check || die "netcow does not understand the kernel command line"
 
-if netcow_finds_root; then
-  root=block:/dev/netcow/root
-fi
-rootok=1
-# Without this the queue would end before there is a network.
-# shellcheck disable=SC2154 # dracut sets it
-echo '[ -e /run/netcow/done ]' >"$hookdir/initqueue/finished/netcow.sh"
-netcow_local && return 0
+if netcow_wanted; then
+  if netcow_finds_root; then
+    root=block:/dev/netcow/root
+  fi
+  rootok=1
+  # Without this the queue would end before there is a network.
+  # shellcheck disable=SC2154 # dracut sets it
+  echo '[ -e /run/netcow/done ]' >"$hookdir/initqueue/finished/netcow.sh"
+  netcow_local && return 0
 
-# The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
-[ -n "$netroot" ] || netroot=netcow:
+  # The network handlers bring their interfaces up for a netroot, and call /sbin/netcowroot.
+  [ -n "$netroot" ] || netroot=netcow:
+fi
 
 # As systemd-import does: a network in any case, by DHCP unless the user said how.
 echo rd.neednet=1 >>/etc/cmdline.d/95-netcow.conf
@@ -44,7 +46,8 @@ Type=!loopback'
 netcow_dhcp='[Network]
 DHCP=yes
 [DHCPv4]
-ClientIdentifier=mac'
+ClientIdentifier=mac
+RequestOptions=17'
 netcow_bootif=$(getarg BOOTIF= | sed 's/^..[-:]\(..[-:]..[-:]..[-:]..[-:]..[-:]..\)$/\1/; s/-/:/g')
 case $netcow_ip in
   '' | dhcp | on | any)

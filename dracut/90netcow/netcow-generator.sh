@@ -4,16 +4,24 @@
 
 . /lib/netcow-lib.sh
 
-netcow_wanted && netcow_finds_root || exit 0
+netcow_wanted || exit 0
 
 early=$2
-device=dev-netcow-root.device
+# netcow itself waits for the server, for as long as it takes; then the devices are there.
+mkdir -p "$early/device.d"
+cat >"$early/device.d/netcow.conf" <<UNIT
+[Unit]
+JobTimeoutSec=0
+JobRunningTimeoutSec=infinity
+UNIT
+
+netcow_finds_root || exit 0
 options=$(getarg rootflags=)
 # The overlay takes the writes, so a root is writable unless the user says ro.
 if getargbool 0 ro; then mode=ro; else mode=rw; fi
 type=$(getarg rootfstype=)
 
-mkdir -p "$early/initrd-root-fs.target.requires" "$early/$device.d"
+mkdir -p "$early/initrd-root-fs.target.requires"
 cat >"$early/sysroot.mount" <<UNIT
 [Unit]
 Description=Root file system on netcow
@@ -27,10 +35,3 @@ Type=${type:-auto}
 Options=$mode${options:+,$options}
 UNIT
 ln -s ../sysroot.mount "$early/initrd-root-fs.target.requires/sysroot.mount"
-
-# netcow itself waits for the server, for as long as it takes.
-cat >"$early/$device.d/timeout.conf" <<UNIT
-[Unit]
-JobTimeoutSec=0
-JobRunningTimeoutSec=infinity
-UNIT

@@ -5,7 +5,9 @@ command -v getarg >/dev/null || . /lib/dracut-lib.sh
 
 # Whether the kernel command line, or dracut's own additions to it, speak of netcow.
 netcow_wanted() {
-  for netcow_word in $(getcmdline); do
+  # With root=dhcp, dracut's netroot reads the hooks again with what the server said in $netroot.
+  # shellcheck disable=SC2154 # dracut sets it
+  for netcow_word in $(getcmdline) "netroot=$netroot"; do
     case $netcow_word in
       root=netcow:* | netroot=netcow:* | rd.netcow=* | netcow=*) return 0 ;;
     esac
@@ -27,10 +29,18 @@ netcow_local() {
   return 1
 }
 
+# Whether a DHCP server is to say where the root is.
+netcow_may_come() {
+  case $(getarg root=),$(getarg netroot=) in
+    dhcp* | *,dhcp*) return 0 ;;
+  esac
+  return 1
+}
+
 # Whether netcow is to find the root in the image by itself.
 netcow_finds_root() {
   case $(getarg root=) in
-    '' | netcow:*) return 0 ;;
+    '' | netcow:* | dhcp | dhcp6) return 0 ;;
   esac
   return 1
 }

@@ -55,7 +55,7 @@ export function parseBootWords(commandLine: string): BootWords {
     if (name === 'root' || name === 'netroot') {
       const named = afterScheme(value)
       if (named !== undefined) image = named
-      if (name === 'root') findsRoot = named !== undefined
+      if (name === 'root') findsRoot = named !== undefined || /^dhcp6?$/.test(value ?? '')
     } else if (name === 'ro' || name === 'rw') {
       readOnly = name === 'ro'
     } else if (name === 'rd.netcow' || name === 'netcow') {

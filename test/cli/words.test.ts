@@ -26,6 +26,18 @@ t.test('beside another root= the image is only attached', async (t) => {
     t.match(parseBootWords(`${image} root=UUID=1234`), { image: url, findsRoot: false })
   }
   t.match(parseBootWords(`rd.netcow=${url}`), { image: url, findsRoot: true })
+  t.match(parseBootWords('root=dhcp'), { image: undefined, findsRoot: true })
+})
+
+t.test('the root is writable unless a word or the overlay says otherwise', async (t) => {
+  const readOnly = (words: string) => parseBootWords(`rd.netcow=${url} ${words}`).readOnly
+  t.strictSame(['', 'ro', 'ro rw', 'rw ro', 'rd.netcow.overlay=none'].map(readOnly), [
+    false,
+    true,
+    false,
+    true,
+    true,
+  ])
 })
 
 t.test('an image may be a file on a disk', async (t) => {
