@@ -1,7 +1,10 @@
+import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { isIPv4 } from 'node:net'
 import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
+import fc from 'fast-check'
 import t from 'tap'
 import { prefixOf, wantedNetwork } from '../../src/boot/network/ip-word.ts'
 import { OFFER, decodeAnswer, encodeQuestion } from '../../src/boot/network/dhcp-message.ts'
@@ -64,6 +67,30 @@ t.test('an answer that is cut, or for somebody else, is none', async (t) => {
   t.equal(answer([26, 2, 0, 1])?.mtu, undefined, 'less than IPv4 allows')
   t.equal(decodeAnswer(message.subarray(0, 239), hardware), undefined, 'too short')
   t.equal(decodeAnswer(message, Uint8Array.from([2, 0, 0, 0, 0, 2])), undefined)
+})
+
+t.test('whatever comes in is an answer or none', async (t) => {
+  const hardware = Uint8Array.from([2, 0, 0, 0, 0, 1])
+  const head = encodeQuestion({ type: 1, transaction: 7, hardware }).subarray(0, 240)
+  head[0] = 2
+  const said = [53, 1, OFFER, 54, 4, 10, 0, 0, 1]
+  const option = fc.tuple(fc.constantFrom(1, 3, 6, 17, 26, 99), fc.uint8Array({ maxLength: 20 }))
+  const sound = fc.array(option, { maxLength: 8 })
+  fc.assert(
+    fc.property(sound, fc.uint8Array({ maxLength: 40 }), (options, garbage) => {
+      const more = options.flatMap(([code, value]) => [code, value.length, ...value])
+      const answer = decodeAnswer(
+        Uint8Array.from([...head, ...said, ...more, ...garbage]),
+        hardware,
+      )
+      // Garbage may say that it is another server, in more parts than one.
+      if (answer === undefined) return
+      const { prefix, nameServers } = answer.lease
+      assert(prefix >= 1 && prefix <= 32 && nameServers.every((server) => isIPv4(server)))
+      assert(answer.mtu === undefined || answer.mtu >= 68)
+    }),
+  )
+  t.pass()
 })
 
 /** Two network namespaces with a cable between them, and dnsmasq in the second. */
