@@ -20,7 +20,7 @@ import { LocalImage } from './local-image.ts'
 import { wantedNetwork } from './network/ip-word.ts'
 import { setUpNetwork } from './network/network.ts'
 import { RULE, installRule, linkRoot, rootIsLinked } from './root-link.ts'
-import { shellVariables } from './shell-variables.ts'
+import { needsNetwork, shellVariables } from './shell-variables.ts'
 
 /**
  * What happens in the initramfs, in order: read the kernel command line, start the daemon that
@@ -78,7 +78,9 @@ async function takeStages(
       await terminal.out(`${shellVariables(words)}\n`)
       return 0
     case 'network':
-      await setUpNetwork(wantedNetwork(commandLine), patience(words), say)
+      if (needsNetwork(words)) {
+        await setUpNetwork(wantedNetwork(commandLine), patience(words), say)
+      }
       return 0
     case 'rule':
       await terminal.out(RULE)

@@ -1,11 +1,18 @@
+import { parseDeviceFile } from '../cli/device-file.ts'
 import type { BootWords } from '../cli/words.ts'
 import { ROOT_LINK } from './root-link.ts'
 
 /**
- * What the boot scripts of an initramfs are to know of the root, as assignments for them to
- * evaluate: where it will be, empty if `root=` says it, and whether to mount it `ro` or `rw`.
+ * What the boot scripts of an initramfs are to know, as assignments for them to evaluate: where the
+ * root will be, empty if `root=` says it; whether to mount it `ro` or `rw`; whether it needs a network.
  */
-export function shellVariables({ findsRoot, readOnly }: BootWords): string {
-  return `netcow_root=${findsRoot ? ROOT_LINK : ''}
-netcow_mode=${readOnly ? 'ro' : 'rw'}`
+export function shellVariables(words: BootWords): string {
+  return `netcow_root=${words.findsRoot ? ROOT_LINK : ''}
+netcow_mode=${words.readOnly ? 'ro' : 'rw'}
+netcow_network=${needsNetwork(words) ? 'yes' : ''}`
+}
+
+/** Whether the image is not on a local disk. */
+export function needsNetwork({ image }: BootWords): boolean {
+  return image === undefined || parseDeviceFile(image) === undefined
 }

@@ -30,6 +30,10 @@ const NETCOW = `#!/bin/sh
   sed -i 1d failures
   exit 3
 }
+[ "$2" != --stage ] || [ "$3" != leave ] || {
+  echo "leave for $4"
+  exit
+}
 exec '${process.execPath}' '${MAIN}' "$@"
 `
 
@@ -55,6 +59,7 @@ run_hookfunctions run_hook hook netcow
 echo "root $root, mode \${rwopt:-unset}, handler $mount_handler"
 [ "$mount_handler" = default ] || "$mount_handler" /new_root
 run_hookfunctions run_latehook late netcow
+mkdir -p /run/netcow && { [ "$given" = /dev/sda1 ] || touch /run/netcow/nbd0.json; }
 mkdir -p /run/initramfs/usr/bin && touch /run/initramfs/usr/bin/netcow
 run_hookfunctions run_cleanuphook cleanup netcow
 [ -e /run/initramfs/usr/bin/netcow ] || echo 'no copy stays'
@@ -89,6 +94,7 @@ t.test('the root that netcow finds is mounted by our handler', { skip }, async (
     'root /dev/netcow/root, mode rw, handler netcow_mount',
     "msg :: mounting '/dev/netcow/root' on real root",
     'mount -t auto -o rw,x-initrd.mount /dev/netcow/root /new_root',
+    'leave for /new_root',
     'no copy stays',
     'root=/dev/netcow/root',
   ])
@@ -98,6 +104,7 @@ t.test('another root= is left to mkinitcpio', { skip }, async (t) => {
   t.strictSame(await boot(t, 'rd.netcow=http://server/image root=UUID=1 ip=off ro'), [
     'attach',
     'root UUID=1, mode ro, handler default',
+    'leave for /new_root',
     'no copy stays',
   ])
 })
