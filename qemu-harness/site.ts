@@ -22,6 +22,8 @@ export interface NetworkStart {
 const LOADERS = {
   grub: { dnsmasq: 'dnsmasq-grub.conf', script: 'grub.cfg', at: 'boot/grub/grub.cfg' },
   'grub-tftp': { dnsmasq: 'dnsmasq-grub.conf', script: 'grub-tftp.cfg', at: 'boot/grub/grub.cfg' },
+  // The image is named by the DHCP server.
+  'grub-dhcp': { dnsmasq: 'dnsmasq-grub.conf', script: 'grub-dhcp.cfg', at: 'boot/grub/grub.cfg' },
   ipxe: { dnsmasq: 'dnsmasq-ipxe.conf', script: 'boot.ipxe', at: 'boot.ipxe' },
 } as const
 
