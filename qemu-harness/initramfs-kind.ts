@@ -1,6 +1,8 @@
 import { join } from 'node:path'
 import type { Builder } from './tree.ts'
 
+/** The guest has no modules, and its systemd wants these. */
+const GUEST_MODULES = 'autofs4'
 /** mkinitcpio takes the guest's part only as one more hook. */
 export const GUEST_HOOKS = join(import.meta.dirname, 'guest/mkinitcpio')
 
@@ -62,6 +64,7 @@ function mkinitcpio(hooks: string): Recipe {
 cp -r "$hooks/install" "$hooks/hooks" ${GUEST_HOOKS}/install ${GUEST_HOOKS}/hooks "$tree/etc/initcpio/"`,
     make: `cat >"$tree/tmp/mkinitcpio.conf" <<'CONFIGURATION'
 HOOKS=(${hooks})
+MODULES=(${GUEST_MODULES})
 COMPRESSION=zstd
 COMPRESSION_OPTIONS=(-3 -T0)
 CONFIGURATION
@@ -74,7 +77,7 @@ export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
   dracut: dracut('dracut'),
   'dracut-without-systemd': dracut(
     'dracut-networks',
-    "--omit 'systemd systemd-initrd dracut-systemd systemd-networkd network-manager'",
+    `--add-drivers ${GUEST_MODULES} --omit 'systemd systemd-initrd dracut-systemd systemd-networkd network-manager'`,
   ),
   'dracut-network-legacy': dracut(
     'dracut-networks',
@@ -86,6 +89,7 @@ export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
     builder: 'initramfs-tools',
     hooks: 'initramfs-hooks/initramfs-tools',
     install: `rm -rf "$tree/etc/initramfs-tools/hooks" "$tree/etc/initramfs-tools/scripts"
+echo ${GUEST_MODULES} >"$tree/etc/initramfs-tools/modules"
 cp -r "$hooks/hooks" "$hooks/scripts" "$tree/etc/initramfs-tools/"`,
     make: 'chroot "$tree" mkinitramfs -c zstd -l 3 -o /tmp/initramfs "$version"',
   },
