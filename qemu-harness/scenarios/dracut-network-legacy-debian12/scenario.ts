@@ -5,6 +5,7 @@ export const scenario: Scenario = {
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
   initramfs: 'dracut-network-legacy',
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => [`root=netcow:${url}`],
   expects: { kind: 'boots' },
 }

@@ -6,6 +6,7 @@ export const scenario: Scenario = {
   initramfs: 'dracut',
   suite: 'sid',
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => [`root=netcow:${url}`],
   expects: { kind: 'boots' },
 }

@@ -5,6 +5,7 @@ export const scenario: Scenario = {
   image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
   initramfs: 'dracut-without-systemd',
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => [`netroot=netcow:${url}`],
   expects: { kind: 'boots' },
 }

@@ -6,6 +6,7 @@ export const scenario: Scenario = {
   image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
   initramfs: 'initramfs-tools',
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => ['boot=netcow', `rd.netcow=${url}`, `root=UUID=${FILESYSTEM_UUID}`],
   expects: { kind: 'boots' },
 }

@@ -6,6 +6,7 @@ export const scenario: Scenario = {
   image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
   initramfs: 'mkinitcpio-systemd',
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => [`rd.netcow=${url}`, `root=UUID=${FILESYSTEM_UUID}`],
   expects: { kind: 'boots' },
 }

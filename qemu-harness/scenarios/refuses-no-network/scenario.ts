@@ -4,6 +4,7 @@ export const scenario: Scenario = {
   description: 'the network cable is not plugged in; dracut gives up when rd.retry says so',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
   tested: false,
+  deadlineMs: 600_000,
   words: (url) => [`root=netcow:${url}`, 'rd.retry=20'],
   meanwhile: (machine) => machine.connect(false),
   expects: { kind: 'refuses', line: /netcow: no network card has an address yet/ },
