@@ -147,7 +147,8 @@ async function image(
   try {
     return await openImage(source, {
       format: plan.format,
-      decodedBytes: Math.floor(cacheBytes * (1 - FETCHED_SHARE)),
+      // The page cache has what came from a local file.
+      decodedBytes: plan.image.kind === 'url' ? cacheBytes - fetchedBytes(cacheBytes) : cacheBytes,
       tableBytes: TABLE_BYTES,
       allowCorrupt: plan.allowCorrupt,
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
@@ -232,8 +233,12 @@ async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource>
   }
 }
 
+function fetchedBytes(cacheBytes: number): number {
+  return Math.floor(cacheBytes * FETCHED_SHARE)
+}
+
 async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<BlockSource> {
-  const limitBytes = Math.floor(plan.cacheBytes * FETCHED_SHARE)
+  const limitBytes = fetchedBytes(plan.cacheBytes)
   const persistence = new Persistence(opening)
   // Of no use to who reads local files, and half of the time that it takes to start.
   const [{ download }, { Mirrors }] = await Promise.all([
