@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
-import { Socket } from 'node:net'
 import { closeDescriptor, socketPair } from '../kernel/ffi.ts'
 import { connect, disconnect, resize } from '../kernel/nbd-device.ts'
 import { receiversRun } from '../kernel/nbd-receivers.ts'
 import { type Export, plainSession, transmissionFlags } from '../nbd/export.ts'
+import { LendingSocket } from '../nbd/lending-socket.ts'
 import { transmit } from '../nbd/transmission.ts'
 
 /** Serves an export to the kernel, as a block device. */
@@ -62,7 +62,7 @@ function connectSockets(
   const pairs = Array.from({ length: sockets }, () => socketPair())
   const over = Promise.allSettled(
     pairs.map(([ours]) => {
-      const socket = new Socket({ fd: ours })
+      const socket = LendingSocket.overDescriptor(ours)
       return transmit(socket, plainSession(served), {
         ...UNBOUNDED,
         report: (error) => diary.failed(error),

@@ -7,6 +7,10 @@ import {
 } from './protocol.ts'
 import { Request } from './request.ts'
 
+const NOTHING = new Uint8Array(0)
+/** What is copied to let go of a chunk. */
+const MOST_COPIED_BYTES = 8 * 1024
+
 /**
  * Cuts the bytes of a connection into requests, whatever pieces they come in. It is asked for one
  * thing after the other, and keeps what nobody asked for yet: a request whose turn has not come
@@ -16,7 +20,7 @@ export class RequestParser {
   readonly #extended: boolean
   readonly #headerBytes: number
   /** What came last, and how far it is used up; whole chunks behind it wait in `#more`. */
-  #chunk: Uint8Array = new Uint8Array(0)
+  #chunk: Uint8Array = NOTHING
   #view = viewOf(this.#chunk)
   #at = 0
   readonly #more: Uint8Array[] = []
@@ -100,6 +104,17 @@ export class RequestParser {
     let skipped = 0
     while (skipped < length && this.#buffered > 0) skipped += this.#part(length - skipped).length
     return skipped
+  }
+
+  /**
+   * Lets go of a chunk that was pushed, if it can: a few bytes of it that were not asked for yet are
+   * copied. Returns whether it holds nothing of it any more.
+   */
+  letGo(chunk: Uint8Array): boolean {
+    if (this.#chunk !== chunk) return !this.#more.includes(chunk)
+    if (this.#more.length > 0 || chunk.length - this.#at > MOST_COPIED_BYTES) return false
+    this.#turnTo(this.#at === chunk.length ? NOTHING : Buffer.from(chunk.subarray(this.#at)))
+    return true
   }
 
   /** As much of the next `most` bytes as is there in one piece, at least one byte. */

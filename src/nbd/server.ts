@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PeerRefused } from '../errors.ts'
 import { type Offer, negotiate } from './handshake.ts'
+import { LendingSocket } from './lending-socket.ts'
 import { transmit } from './transmission.ts'
 
 /** A client that does not finish its handshake in this time is dropped (CVE-2024-7409). */
@@ -48,12 +49,13 @@ export class NbdServer {
     await Promise.all(this.#connections)
   }
 
-  #accept(socket: Socket): void {
+  #accept(accepted: Socket): void {
     // Not those of the socket layer: requests of clients that are gone count, too.
     if (this.#connections.size >= MOST_CONNECTIONS) {
-      socket.on('error', () => {}).destroy()
+      accepted.on('error', () => {}).destroy()
       return
     }
+    const socket = LendingSocket.inPlaceOf(accepted)
     socket.setNoDelay(true)
     const over = serveConnection(socket, this.#offer, {
       ...this.#options,

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { PeerRefused, StoreFull, isNetcowError } from '../errors.ts'
 import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
 import { Command, ErrorValue } from './protocol.ts'
+import { LendingSocket } from './lending-socket.ts'
 import { Outbox } from './outbox.ts'
 import { type Replies, repliesOf } from './replies.ts'
 import { RequestParser } from './request-parser.ts'
@@ -63,6 +64,8 @@ class Transmission {
   #bytes = 0
   /** Replies that the stream has kept since it was last drained. */
   #untaken = 0
+  /** Whether a payload of the chunk that was last read is still under way. */
+  #isKept = false
   #failure: unknown
   #working = false
   #stalled = false
@@ -81,7 +84,10 @@ class Transmission {
     stream.on('data', (chunk: Buffer) => {
       if (this.#ending) return
       this.#parser.push(chunk)
+      this.#isKept = false
       this.#work()
+      if (!this.#isKept && stream instanceof LendingSocket && this.#parser.letGo(chunk))
+        stream.giveBack(chunk)
     })
     stream.resume()
     stream.on('drain', () => {
@@ -195,6 +201,7 @@ class Transmission {
       const done = this.#service.perform(request)
       if (done === undefined) this.#answered(request, error)
       else {
+        if (request.payload.length > 0) this.#isKept = true
         done.then(
           () => this.#answered(request, error),
           (failure: unknown) => this.#failed(request, failure),
