@@ -40,14 +40,16 @@ trim() {
 }
 detach() {
   netcow detach "$device" && [ ! -e /sys/block/nbd0/pid ] &&
-    [ "$(cat /sys/block/nbd0/size)" = 0 ] && ! lsblk --noheadings "$device"
+    [ "$(cat /sys/block/nbd0/size)" = 0 ] &&
+    size=$(lsblk --bytes --noheadings --nodeps --output SIZE "$device" || true) &&
+    [ "${size:-0}" -eq 0 ]
 }
 read_only() {
   [ "$(netcow attach --read-only memory:1M)" = "$device" ] && [ "$(cat /sys/block/nbd0/ro)" = 1 ] &&
     [ "$(cat /sys/block/nbd0/size)" = 2048 ] && zeroes 1024 | cmp - "$device" &&
     ! echo refused >"$device" && netcow detach "$device"
 }
-log() { ! dmesg | grep -iE 'nbd.*(error|timed out|stuck|failed)|WARNING|BUG'; }
+log() { ! dmesg | grep -E 'nbd.*([Ee]rror|timed out|stuck|failed)|WARNING:|BUG:'; }
 
 check attach attach
 check sizes sizes
