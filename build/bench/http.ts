@@ -24,7 +24,8 @@ import { Nginx, type WebTraffic } from '../../test/fixtures/nginx.ts'
  * What a boot of Debian reads, read again through netcow and through qemu-nbd and nbdkit of Debian
  * 13, each started afresh: an image on nginx behind an emulated link, one read after the other
  * without a pause. The limit is what physics leaves: the bytes of the touched clusters over the
- * bandwidth, and two round trips.
+ * bandwidth, and two round trips. A round of everything takes a quarter of an hour, most of it
+ * waiting for nbdkit without a cache.
  *
  *     npm run bench:http [-- --rounds 3 --images zlib --links 20ms --peers netcow,qemu-nbd]
  */
@@ -211,7 +212,7 @@ function barsOf({ image, link, limitSeconds, peers }: Measured): BarGroup {
 const linkNames = Object.keys(LINKS)
 const { values } = parseArgs({
   options: {
-    rounds: { type: 'string', default: '3' },
+    rounds: { type: 'string', default: '1' },
     images: { type: 'string', default: IMAGES.join(',') },
     links: { type: 'string', default: linkNames.join(',') },
     peers: { type: 'string', default: HTTP_PEERS.join(',') },
