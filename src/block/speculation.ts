@@ -2,6 +2,8 @@
 export interface LinkSpeed {
   /** From a request to the first byte of its answer. */
   readonly roundTripMs: number
+  /** The same, of late: more where the server has others to serve. */
+  readonly recentRoundTripMs: number
   /** Of all connections together. */
   readonly bytesPerMs: number
 }
@@ -20,6 +22,8 @@ export interface Allowance {
 const MOST_WINDOW_BYTES = 512 * 1024
 /** Nearer servers are in the same house: many machines share them, and a round trip costs little. */
 const NEAR_MS = 5
+/** A server that takes this many times what the way takes is busy, and is not asked for more. */
+const BUSY_FACTOR = 3
 const NEAR_WASTE = 0.15
 const FAR_WASTE = 1.2
 /** Windows are this part of what is on its way in a round trip, and this many times it is under way. */
@@ -39,6 +43,14 @@ export function allowance(speed: LinkSpeed | undefined, blockBytes: number): All
   return {
     windowBytes: window < blockBytes ? 0 : Math.min(window, MOST_WINDOW_BYTES),
     underwayBytes: onTheWay * UNDERWAY_FACTOR,
-    wasteShare: speed.roundTripMs < NEAR_MS ? NEAR_WASTE : FAR_WASTE,
+    wasteShare: isNear(speed) || isBusy(speed) ? NEAR_WASTE : FAR_WASTE,
   }
+}
+
+function isNear({ roundTripMs }: LinkSpeed): boolean {
+  return roundTripMs < NEAR_MS
+}
+
+function isBusy({ roundTripMs, recentRoundTripMs }: LinkSpeed): boolean {
+  return recentRoundTripMs > BUSY_FACTOR * roundTripMs
 }

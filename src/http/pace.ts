@@ -40,6 +40,7 @@ export class Pace {
     if (this.#nearestMs === Infinity) return undefined
     return {
       roundTripMs: this.#nearestMs,
+      recentRoundTripMs: this.#firstByteMs,
       bytesPerMs: Math.min(1 / this.#msPerByte, FASTEST),
     }
   }

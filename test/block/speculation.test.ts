@@ -12,7 +12,7 @@ const KIBIBYTE = 1024
 const BLOCK = 4 * KIBIBYTE
 const content = patterned(128 * BLOCK - 100)
 /** A quarter of what is on the way is a window of four blocks. */
-const FAR = { roundTripMs: 64, bytesPerMs: KIBIBYTE }
+const FAR = { roundTripMs: 64, recentRoundTripMs: 64, bytesPerMs: KIBIBYTE }
 const options: CacheOptions = {
   limitBytes: content.length + BLOCK,
   blockBytes: BLOCK,
@@ -36,7 +36,8 @@ async function settled(): Promise<void> {
 
 t.test('windows grow with what is on the way, within bounds, and are none on a slow link', (t) => {
   const window = (roundTripMs: number, bytesPerMs: number) =>
-    allowance({ roundTripMs, bytesPerMs }, 64 * KIBIBYTE).windowBytes
+    allowance({ roundTripMs, recentRoundTripMs: roundTripMs, bytesPerMs }, 64 * KIBIBYTE)
+      .windowBytes
   t.equal(window(2, 125_000), 64 * KIBIBYTE)
   t.equal(window(20, 25_000), 128 * KIBIBYTE)
   t.equal(window(80, 6250), 128 * KIBIBYTE)
@@ -46,6 +47,18 @@ t.test('windows grow with what is on the way, within bounds, and are none on a s
   t.equal(allowance(undefined, 64 * KIBIBYTE).windowBytes, 0)
   t.end()
 })
+
+t.test(
+  'a server that is near, or busy with others, is asked for little that may be for nothing',
+  (t) => {
+    const share = (roundTripMs: number, recentRoundTripMs: number) =>
+      allowance({ roundTripMs, recentRoundTripMs, bytesPerMs: 10_000 }, BLOCK).wasteShare
+    t.ok(share(20, 25) > 1)
+    t.equal(share(2, 2), 0.15)
+    t.equal(share(20, 70), 0.15)
+    t.end()
+  },
+)
 
 t.test('what was asked for goes first, then what lies around it', async (t) => {
   const source = new FaultySource(content)
@@ -133,6 +146,7 @@ const limits = fc.constantFrom(1, BLOCK, 9 * BLOCK, 40 * BLOCK, content.length +
 const speeds = fc.option(
   fc.record({
     roundTripMs: fc.double({ min: 0.1, max: 300, noNaN: true }),
+    recentRoundTripMs: fc.double({ min: 0.1, max: 3000, noNaN: true }),
     bytesPerMs: fc.double({ min: 1, max: 100_000, noNaN: true }),
   }),
   { nil: undefined },
