@@ -6,27 +6,25 @@ export interface Load {
   readonly access: 'randread' | 'read' | 'randwrite'
   readonly blockBytes: number
   readonly depth: number
+  /** How much of the disk is touched, from its beginning; all of it unless said. */
+  readonly within?: number
 }
 
 export interface FioResult {
   readonly requestsPerSecond: number
   readonly bytesPerSecond: number
+  readonly requests: number
   readonly medianMicroseconds: number
 }
-
-/** What is left out at the beginning of each run, and what is measured. */
-const RAMP_MS = 300
-/** Random writes stay within this much of the disk, or memory would be what is measured. */
-const WRITTEN_BYTES = 2 ** 28
 
 /** Runs fio's own NBD client against the server on `socket`. */
 export async function fio(socket: string, load: Load, seconds: number): Promise<FioResult> {
   const command = [
     ['fio', '--name=load', '--ioengine=nbd', `--uri=nbd+unix:///?socket=${socket}`],
     [`--rw=${load.access}`, `--bs=${load.blockBytes}`, `--iodepth=${load.depth}`],
-    ['--time_based', `--runtime=${seconds * 1000}ms`, `--ramp_time=${RAMP_MS}ms`],
+    ['--time_based', `--runtime=${seconds * 1000}ms`],
     ['--norandommap', '--randrepeat=0', '--output-format=json'],
-    load.access === 'randwrite' ? [`--size=${WRITTEN_BYTES}`, '--refill_buffers=0'] : [],
+    load.within === undefined ? [] : [`--size=${load.within}`],
   ]
   const output = await run(asRoot(command.flat()))
   const { jobs }: FioOutput = JSON.parse(output.slice(output.indexOf('{')))
@@ -35,6 +33,7 @@ export async function fio(socket: string, load: Load, seconds: number): Promise<
   return {
     requestsPerSecond: side.iops,
     bytesPerSecond: side.bw_bytes,
+    requests: side.total_ios,
     medianMicroseconds: (side.clat_ns.percentile?.['50.000000'] ?? NaN) / 1000,
   }
 }
@@ -46,5 +45,6 @@ interface FioOutput {
 interface Side {
   readonly iops: number
   readonly bw_bytes: number
+  readonly total_ios: number
   readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> }
 }

@@ -6,6 +6,8 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asRoot, runAsRoot } from '../../qemu-harness/command.ts'
 
+/** USER_HZ, the same on every architecture that netcow knows. */
+const TICKS_PER_SECOND = 100
 const START_MS = 20_000
 const LOOK_AGAIN_MS = 10
 
@@ -40,6 +42,13 @@ export class NbdServerProcess implements AsyncDisposable {
   async peakBytes(): Promise<number> {
     const status = await readFile(`/proc/${await this.#process()}/status`, 'utf8')
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024
+  }
+
+  /** What it took of all processors so far, in seconds. */
+  async processorSeconds(): Promise<number> {
+    const status = await readFile(`/proc/${await this.#process()}/stat`, 'utf8')
+    const fields = status.slice(status.lastIndexOf(')')).split(' ')
+    return (Number(fields[12]) + Number(fields[13])) / TICKS_PER_SECOND
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

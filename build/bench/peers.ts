@@ -1,7 +1,5 @@
-import { DISK_BYTES } from './images.ts'
-
 /** The servers that are compared; the first is the one that the others are measured against. */
-export const PEERS = ['netcow', 'netcow-cached', 'qemu-nbd', 'nbdkit'] as const
+export const PEERS = ['netcow', 'qemu-nbd', 'nbdkit'] as const
 export type Peer = (typeof PEERS)[number]
 
 export interface ServedFile {
@@ -14,21 +12,16 @@ export interface ServedFile {
   readonly tree: string
 }
 
-/**
- * The command that serves a file on a Unix socket, each with its defaults; `netcow-cached` has room
- * for the whole disk in its cache, which only compressed images use.
- */
+/** The command that serves a file on a Unix socket, each with its defaults. */
 export function serverCommand(peer: Peer, file: ServedFile): readonly string[] {
   const { path, socket, writable, netcow, tree } = file
   const format = path.endsWith('.raw') ? 'raw' : 'qcow2'
   const within = (path: string) => path.slice(tree.length)
   switch (peer) {
     case 'netcow':
-    case 'netcow-cached':
       return [
         [netcow, 'serve', path, '--format', format, '--socket', socket],
         writable ? ['--overlay', 'memory:1G'] : [],
-        peer === 'netcow-cached' ? ['--cache', `${2 * DISK_BYTES}`] : [],
       ].flat()
     case 'qemu-nbd':
       return [
