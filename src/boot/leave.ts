@@ -4,7 +4,7 @@ import { attachedDevices } from '../cli/status-file.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { daemonOf } from '../kernel/block-sysfs.ts'
 import { keepNetwork } from './keep/keep-network.ts'
-import { REFUGE, makeRefuge } from './refuge.ts'
+import { REFUGE, makeRefuge, switchRootUnmountsFirst } from './refuge.ts'
 
 /**
  * What is done when the root is mounted and before it becomes the root: everything that the system
@@ -39,7 +39,7 @@ export async function prepareToLeave({ root, host, ipWords }: Leaving, say: Say)
   await step('at shutdown the root will only be made read-only', say, async () => {
     if (!hasSystemd) return
     if (dracutTakesOver(root)) say("dracut's own shutdown will take the root apart")
-    else if (!existsSync(join(REFUGE, 'shutdown'))) makeRefuge()
+    else if (!existsSync(join(REFUGE, 'shutdown'))) makeRefuge(switchRootUnmountsFirst())
   })
 }
 

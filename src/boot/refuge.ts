@@ -22,7 +22,7 @@ import { bindMount, mountPoints, mountTmpfs, unmountLazily } from '../kernel/mou
  * - a file system mounted over it keeps out those that delete file by file and stay on their own
  *   file system: klibc, busybox, util-linux, systemd until 253;
  * - later ones of systemd take such mounts away first, but no file can be deleted that something is
- *   mounted on, and so each file is mounted on itself.
+ *   mounted on, and so everything is mounted on itself.
  *
  * The older ones show /run/initramfs without what is mounted in it, and complain of each mount that
  * they cannot make read-only. There are no symbolic links, because nothing can be mounted on one.
@@ -41,8 +41,15 @@ const LOADERS: Readonly<Record<string, string>> = {
   arm64: '/lib/ld-linux-aarch64.so.1',
 }
 
-/** Throws `KernelRefused` when this initramfs cannot keep it. */
-export function makeRefuge(): void {
+/** Where systemd puts what it takes along; from version 254 on it no longer makes them. */
+const ROOMS = ['dev', 'proc', 'sys', 'run', 'oldroot']
+
+/**
+ * Throws `KernelRefused` when this initramfs cannot keep it.
+ *
+ * @param unmountsFirst whether switch_root takes mounts away before it deletes the initramfs
+ */
+export function makeRefuge(unmountsFirst: boolean): void {
   if (mountPoints().some((point) => point.startsWith(REFUGE))) {
     throw new KernelRefused(`something is mounted on ${REFUGE} already`)
   }
@@ -53,8 +60,9 @@ export function makeRefuge(): void {
     fill(place)
     mkdirSync(REFUGE, { recursive: true })
     cpSync(REFUGE, place, { recursive: true })
+    for (const room of ROOMS) mkdirSync(join(place, room), { recursive: true })
     bindMount(place, REFUGE)
-    if (unmountsFirst()) for (const file of filesBelow(REFUGE)) bindMount(file, file)
+    if (unmountsFirst) for (const path of lasting(REFUGE)) bindMount(path, path)
     mountTmpfs(PLACE, 'size=4k')
   } finally {
     unmountLazily(WHOLE)
@@ -64,18 +72,21 @@ export function makeRefuge(): void {
 /** From this version on systemd unmounts everything before it deletes the initramfs. */
 const FIRST_TO_UNMOUNT = 254
 
-function unmountsFirst(): boolean {
+/** Whether the switch_root that comes is that of such a systemd. */
+export function switchRootUnmountsFirst(): boolean {
+  if (readFileSync('/proc/1/comm', 'utf8') !== 'systemd\n') return false
   const libraries = globSync('/usr/lib{,64,/*}/systemd/libsystemd-shared-*.so')
   return libraries.some((path) => {
     return Number(/shared-(\d+)/.exec(basename(path))?.[1]) >= FIRST_TO_UNMOUNT
   })
 }
 
-function filesBelow(directory: string): string[] {
+/** What must not be deleted: all files, and directories with nothing in them. */
+function lasting(directory: string): string[] {
   const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name))
+  const files = entries.filter((entry) => entry.isFile())
+  const rooms = ROOMS.map((room) => join(directory, room))
+  return [...files.map(({ parentPath, name }) => join(parentPath, name)), ...rooms]
 }
 
 /** Gives everything that netcow runs from a second name below `place`. */

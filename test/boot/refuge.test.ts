@@ -7,17 +7,16 @@ import t from 'tap'
 
 /**
  * An initramfs in a namespace, with Node in the place of netcow, that makes a refuge; then what each
- * kind of switch_root does to it. $1 is the repository, $2 Node, $3 the version of systemd there, $4
- * an empty directory.
+ * kind of switch_root does to it. $1 is the repository, $2 Node, $3 whether that unmounts first, $4 an
+ * empty directory.
  */
 const INITRAMFS = `
 set -e
 mount -t tmpfs tmpfs "$4"
 cd "$4"
-mkdir -p usr/bin usr/lib usr/lib64 usr/lib/systemd proc run/initramfs "./$1" new
+mkdir -p usr/bin usr/lib usr/lib64 proc run/initramfs "./$1" new
 ln -s usr/lib lib
 ln -s usr/lib64 lib64
-touch "usr/lib/systemd/libsystemd-shared-$3.so" run/initramfs/kept
 cp "$2" usr/bin/node
 for library in $(ldd "$2" | sed -n 's/.* => \\(\\/[^ ]*\\) .*/\\1/p; s/^[^=]*\\(\\/lib64[^ ]*\\) .*/\\1/p'); do
   mkdir -p "./$(dirname "$library")"
@@ -32,7 +31,7 @@ touch run/initramfs/kept
 mount --make-rshared .
 chroot . /usr/bin/node --input-type=module --eval "
   import { makeRefuge } from '$1/src/boot/refuge.ts'
-  makeRefuge()
+  makeRefuge($3)
 "
 `
 
@@ -55,19 +54,20 @@ cd new/initramfs
 `
 const RUNS = `
 [ -e kept ]
-mkdir proc
+# Where systemd mounts things without making directories for them.
+[ -d dev ] && [ -d sys ] && [ -d run ] && [ -d oldroot ]
 mount -t proc proc proc
 exec chroot . /shutdown --print '"alive as " + process.execPath'
 `
 
 const skip = process.getuid?.() === 0 ? false : 'only root may make namespaces'
 
-async function afterwards(switchRoot: string, systemd: string): Promise<string> {
+async function afterwards(switchRoot: string, unmountsFirst: boolean): Promise<string> {
   const script = [INITRAMFS, switchRoot, RUNS].join('')
   const directory = await mkdtemp(join(tmpdir(), 'netcow-refuge-'))
   try {
     const unshare = ['--mount', '--pid', '--fork', 'bash', '-c', script, 'bash']
-    const args = [...unshare, resolve('.'), process.execPath, systemd, directory]
+    const args = [...unshare, resolve('.'), process.execPath, `${unmountsFirst}`, directory]
     return (await promisify(execFile)('unshare', args)).stdout
   } finally {
     await rm(directory, { recursive: true })
@@ -75,9 +75,9 @@ async function afterwards(switchRoot: string, systemd: string): Promise<string> 
 }
 
 t.test('a switch_root that deletes file by file leaves the refuge', { skip }, async (t) => {
-  t.equal(await afterwards(FILE_BY_FILE, '252'), 'alive as /shutdown\n')
+  t.equal(await afterwards(FILE_BY_FILE, false), 'alive as /shutdown\n')
 })
 
 t.test('a switch_root that unmounts first leaves it, too', { skip }, async (t) => {
-  t.equal(await afterwards(UNMOUNTS_FIRST, '257.9'), 'alive as /shutdown\n')
+  t.equal(await afterwards(UNMOUNTS_FIRST, true), 'alive as /shutdown\n')
 })
