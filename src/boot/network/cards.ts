@@ -1,4 +1,4 @@
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 
 /** The Ethernet cards of this machine, as sysfs shows them. */
 
@@ -18,6 +18,13 @@ export function cards(wanted: string | undefined): Card[] {
     .filter((name) => attribute(name, 'type') === ETHERNET)
     .map((name) => ({ name, hardware: attribute(name, 'address') }))
     .filter(({ name, hardware }) => [undefined, name, hardware].includes(wanted))
+}
+
+/** Whether udev, where it runs, is done with the card: until then it may get another name. */
+export function isNamed({ name }: Card): boolean {
+  if (!existsSync('/run/udev/control')) return true
+  const index = attribute(name, 'ifindex')
+  return index !== '' && existsSync(`/run/udev/data/n${index}`)
 }
 
 /** Whether something is at the other end of the cable; a card that is down cannot tell. */

@@ -3,7 +3,7 @@ import { existsSync, globSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { KernelRefused, SourceUnavailable } from '../../errors.ts'
-import { type Card, cards, hasCarrier } from './cards.ts'
+import { type Card, cards, hasCarrier, isNamed } from './cards.ts'
 import { askForLease } from './dhcp-client.ts'
 import type { Address, Wanted } from './ip-word.ts'
 
@@ -62,7 +62,7 @@ function complaint({ card }: Wanted, waitedMs: number): string {
 async function linked(wanted: string | undefined): Promise<Card[]> {
   const untilMs = performance.now() + LINK_MS
   for (;;) {
-    const found = cards(wanted)
+    const found = cards(wanted).filter(isNamed)
     for (const card of found) await ip(['link', 'set', 'dev', card.name, 'up'])
     const ready = found.filter(hasCarrier)
     if (ready.length > 0 || performance.now() > untilMs) return ready
