@@ -70,7 +70,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
       manifest: undefined,
       scripts: [],
       micro: { suite, tools, script },
-      words: (url) => [`url=${url}`],
+      words: (url) => [`url=${url}`, ...(scenario.words?.(url) ?? [])],
       ...(serve && { serve }),
       ...(meanwhile && { meanwhile }),
       ...(complaints && { complaints }),

@@ -12,7 +12,7 @@ const TOOLS = {
   block: ['/bin/lsblk', '/sbin/blkdiscard'],
   fio: ['/usr/bin/fio'],
   xfs: ['/sbin/mkfs.xfs', '/sbin/xfs_repair'],
-  btrfs: ['/bin/btrfs', '/bin/mkfs.btrfs'],
+  btrfs: ['/usr/bin/btrfs', '/sbin/mkfs.btrfs'],
 } as const satisfies Record<string, readonly string[]>
 export type Tool = Exclude<keyof typeof TOOLS, 'base'>
 

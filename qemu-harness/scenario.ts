@@ -76,6 +76,8 @@ export interface MicroScenario extends Pick<
   /** The Debian whose kernel and tools they are. */
   readonly suite: Suite
   readonly tools?: readonly Tool[]
+  /** What the kernel command line says beside `url=`, which is always there. */
+  words?(url: string): readonly string[]
 }
 
 export type Expectation =

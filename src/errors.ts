@@ -102,6 +102,13 @@ export class PeerRefused extends NetcowError {
 /** A write found no room in a bounded store; nothing of it was kept. */
 export class StoreFull extends NetcowError {
   readonly exitCode = 5
+  /** How much room it would have needed. */
+  readonly wantedBytes: number
+
+  constructor(what: string, failure: Failure & { readonly wantedBytes: number }) {
+    super(what, failure)
+    this.wantedBytes = failure.wantedBytes
+  }
 }
 
 export function isNetcowError(error: unknown): error is NetcowError {

@@ -38,10 +38,21 @@ export type Permission =
   /** Counts for all levels below, too. */
   | { readonly kind: 'same-origin' }
 
+/** Where writes go. */
+export type OverlayPlan =
+  | { readonly kind: 'memory'; readonly limitBytes: number }
+  | {
+      readonly kind: 'disk'
+      /** A file, made if it is missing, or a block device. */
+      readonly path: string
+      /** Another one after each start of the machine. */
+      readonly bootId: Uint8Array
+      /** Whether a block device may be written over as a whole, because there is nothing on it. */
+      readonly isEmpty: () => Promise<boolean>
+    }
+
 export interface DevicePlan extends ImagePlan {
-  readonly overlay:
-    | { readonly kind: 'none' }
-    | { readonly kind: 'memory'; readonly limitBytes: number }
+  readonly overlay: { readonly kind: 'none' } | OverlayPlan
   /** A RAM device is written to unless this says no. */
   readonly readOnly: boolean
   /** The size is rounded up to this many bytes: 512 or 4096. */

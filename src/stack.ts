@@ -3,14 +3,12 @@ import { Bytes } from './block/bytes.ts'
 import { BlockCache } from './block/cache.ts'
 import { FileSource } from './block/file.ts'
 import { MemoryDevice } from './block/memory.ts'
-import { Overlay, SECTOR } from './block/overlay.ts'
+import { SECTOR } from './block/overlay.ts'
 import { Pad } from './block/pad.ts'
-import { Quota } from './block/quota.ts'
 import { ReadAhead } from './block/read-ahead.ts'
-import { Patience, Persistence, RetrySource } from './block/retry.ts'
+import { Persistence, RetrySource } from './block/retry.ts'
 import { Slice } from './block/slice.ts'
 import type { BlockDevice, BlockSource } from './block/source.ts'
-import { WaitForRoom } from './block/wait-for-room.ts'
 import {
   ImageInvalid,
   ImageUnsupported,
@@ -20,10 +18,12 @@ import {
 } from './errors.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
-import type { SourceState } from './http/state.ts'
 import { printable, shown } from './image-name.ts'
 import { readCached } from './kernel/ffi.ts'
+import { Opening } from './opening.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
+import type { Vitals } from './vitals.ts'
+import { writable } from './writable.ts'
 
 /**
  * The only file that knows how layers are stacked. From the bottom:
@@ -37,19 +37,12 @@ import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
  *     block/align                                   clients that ask for single bytes
  */
 
-/** What is served. */
-export type Served = {
-  /** How the files on servers are doing that the bytes come from, the topmost first. */
-  readonly states: () => readonly SourceState[]
-} & (
-  | { readonly access: 'read-only'; readonly source: BlockSource }
-  | { readonly access: 'read-write'; readonly source: BlockDevice }
-)
-
-/** What everything that is opened together shares. */
-class Opening extends Patience {
-  readonly sources: (() => SourceState)[] = []
-}
+/** What is served, and what can be seen of it. */
+export type Served = Vitals &
+  (
+    | { readonly access: 'read-only'; readonly source: BlockSource }
+    | { readonly access: 'read-write'; readonly source: BlockDevice }
+  )
 
 /** Of the cache, this much holds the file as it came, packed; the rest holds decoded clusters. */
 const FETCHED_SHARE = 0.75
@@ -83,54 +76,36 @@ export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSo
 
 /** A disk for others to use: from here on a failing source is waited for, for ever. */
 export async function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
-  if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan)
   const opening = new Opening(plan.openMs, report)
+  if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan, opening)
   const source = new Pad(readingAhead(plan, await image(plan, opening)), plan.sectorBytes)
   opening.useBegins()
-  const states = () => opening.sources.map((state) => state())
+  const vitals = opening.vitals(plan)
   const { overlay } = plan
-  switch (overlay.kind) {
-    case 'none':
-      return { access: 'read-only', source, states }
-    case 'memory': {
-      const device = overlaid(source, overlay.limitBytes, plan, report)
-      return { access: 'read-write', source: device, states }
-    }
+  if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
+  try {
+    const written = await writable(source, overlay, plan, vitals.identity, report)
+    return { access: 'read-write', ...written, ...vitals }
+  } catch (error) {
+    await source[Symbol.asyncDispose]()
+    throw error
   }
+}
+
+/** Takes one line for the user. */
+export type Report = (line: string) => void
+
+function memory(sizeBytes: number, plan: DevicePlan, opening: Opening): Served {
+  const size = Math.ceil(sizeBytes / plan.sectorBytes) * plan.sectorBytes
+  const source = new Align(new MemoryDevice(size), SECTOR)
+  const access = plan.readOnly ? 'read-only' : 'read-write'
+  return { access, source, ...opening.vitals(plan) }
 }
 
 /** Below what is written, and only where reading takes time. */
 function readingAhead(plan: SourcePlan, source: BlockSource): BlockSource {
   const mostBytes = Math.min(READ_AHEAD_BYTES, Math.floor(plan.cacheBytes / 8))
   return plan.image.kind === 'url' ? new ReadAhead(source, { mostBytes }) : source
-}
-
-/** Takes one line for the user. */
-export type Report = (line: string) => void
-
-function memory(sizeBytes: number, plan: DevicePlan): Served {
-  const size = Math.ceil(sizeBytes / plan.sectorBytes) * plan.sectorBytes
-  const source = new Align(new MemoryDevice(size), SECTOR)
-  const access = plan.readOnly ? 'read-only' : 'read-write'
-  return { access, source, states: () => [] }
-}
-
-function overlaid(
-  base: BlockSource,
-  limitBytes: number,
-  plan: DevicePlan,
-  report: Report,
-): BlockDevice {
-  const quota = new Quota(limitBytes, (percent) =>
-    report(`the overlay is ${percent} % full (limit ${limitBytes} bytes)`),
-  )
-  const overlay = new Overlay(base, new MemoryDevice(base.size, quota))
-  switch (plan.whenFull) {
-    case 'wait':
-      return new WaitForRoom(overlay, quota, report)
-    case 'fail':
-      return new Align(overlay, SECTOR)
-  }
 }
 
 /** An image and, through its opener, the images below it; `above` are the ones that led here. */
@@ -226,8 +201,11 @@ async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource>
   switch (name.kind) {
     case 'memory':
       return new MemoryDevice(name.sizeBytes)
-    case 'file':
-      return FileSource.open(name.path, readCached)
+    case 'file': {
+      const source = await FileSource.open(name.path, readCached)
+      await opening.openedFile(name.path, source.size)
+      return source
+    }
     case 'url':
       return overHttp(name.url, plan, opening)
   }
@@ -250,10 +228,10 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
     if (!plan.http.tls.verifies) report('the certificates of servers are not checked')
     const opened = await persistence.run(() => Mirrors.open(url, plan.http, report))
     const source = new RetrySource(opened.source, opening)
-    opening.sources.push(() => {
+    const state = () => {
       const { waiting } = source
       return { ...opened.source.state, ...(waiting && { waiting }) }
-    })
+    }
     const cache = new BlockCache(source, {
       limitBytes,
       blockBytes: BLOCK_BYTES,
@@ -263,12 +241,15 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       speed: () => opened.source.speed,
     })
     if (opened.head.length > 0) cache.seed(opened.head, 0)
+    opening.openedUrl(state, () => cache.counters)
     return cache
   } catch (error) {
     if (!(error instanceof RangesRefused)) throw error
     opening.report(`${error.message}: the whole file is fetched now, once (${shown(url)})`)
     const tooLong = (bytes: number) => tooLongToKeep(url, bytes)
-    return new Bytes(await persistence.run(() => download(url, plan.http, limitBytes, tooLong)))
+    const bytes = await persistence.run(() => download(url, plan.http, limitBytes, tooLong))
+    opening.openedBytes(bytes)
+    return new Bytes(bytes)
   }
 }
 

@@ -23,14 +23,15 @@ export interface CacheOptions {
   readonly clock?: Clock
 }
 
-/** What a cache did so far. */
+/** What a cache holds, and what it did so far. */
 export interface CacheCounters {
+  readonly limitBytes: number
+  readonly heldBytes: number
   readonly fetches: number
   readonly fetchedBytes: number
   /** Of those, what nobody had asked for. */
   readonly speculativeBytes: number
   readonly readBytes: number
-  readonly heldBytes: number
 }
 
 interface Deferred {
@@ -47,6 +48,26 @@ const WINDOW_SHARE = 1 / 8
 const MOST_HINTS = 128
 /** What is fetched at once of what is hinted at, where a link is too slow for speculation. */
 const LEAST_HINT_BYTES = 128 * 1024
+export const NO_CACHE: CacheCounters = {
+  limitBytes: 0,
+  heldBytes: 0,
+  fetches: 0,
+  fetchedBytes: 0,
+  speculativeBytes: 0,
+  readBytes: 0,
+}
+
+/** Two caches as one. */
+export function added(left: CacheCounters, right: CacheCounters): CacheCounters {
+  return {
+    limitBytes: left.limitBytes + right.limitBytes,
+    heldBytes: left.heldBytes + right.heldBytes,
+    fetches: left.fetches + right.fetches,
+    fetchedBytes: left.fetchedBytes + right.fetchedBytes,
+    speculativeBytes: left.speculativeBytes + right.speculativeBytes,
+    readBytes: left.readBytes + right.readBytes,
+  }
+}
 
 /**
  * Keeps aligned blocks of a slow source, up to a limit of bytes. A block that is being fetched is
@@ -96,11 +117,12 @@ export class BlockCache implements BlockSource {
 
   get counters(): CacheCounters {
     return {
+      limitBytes: this.#options.limitBytes,
+      heldBytes: this.#blocks.heldBytes,
       fetches: this.#fetches,
       fetchedBytes: this.#fetchedBytes,
       speculativeBytes: this.#speculativeBytes,
       readBytes: this.#readBytes,
-      heldBytes: this.#blocks.heldBytes,
     }
   }
 

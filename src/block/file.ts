@@ -88,7 +88,7 @@ async function sizeOf(handle: FileHandle, path: string): Promise<number> {
 }
 
 /** Bisects for the last readable byte: Node has no lseek, and sysfs is not everywhere. */
-async function blockDeviceSize(handle: FileHandle): Promise<number> {
+export async function blockDeviceSize(handle: FileHandle): Promise<number> {
   const byte = new Uint8Array(1)
   const readable = async (at: number) => (await handle.read(byte, 0, 1, at)).bytesRead === 1
   let end = 1

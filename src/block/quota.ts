@@ -2,38 +2,65 @@ import { StoreFull } from '../errors.ts'
 
 /** Shares of the limit at which the user is warned, once each time they are passed upwards. */
 const WARN_AT_PERCENT = [80, 90, 95] as const
+/**
+ * What is kept back: as much as the kernel may have under way at once, so that a file system can
+ * finish what it has begun, which it must before it frees anything; and no large part of a small
+ * limit.
+ */
+const MOST_RESERVE_BYTES = 64 * 2 ** 20
+const RESERVE_SHARE = 1 / 4
 
 /**
- * How many bytes a store may hold. Taking more than is left throws `StoreFull` and takes nothing;
- * whoever would rather wait asks for `room`.
+ * How many bytes a store may hold. Taking more than is left below the line throws `StoreFull` and
+ * takes nothing. The line lies below the limit by a reserve, into which `admit` lets a taker.
  */
 export class Quota {
-  readonly limitBytes: number
   readonly #warn: (percent: number, quota: Quota) => void
+  #limitBytes: number
+  /** Where the next taker stops; back at the edge of the reserve once less than that is used. */
+  #lineBytes: number
+  #keeps = false
   #usedBytes = 0
-  #gifts = 0
-  #waiting: (() => void)[] = []
+  #changes = new Set<() => void>()
 
   constructor(limitBytes: number, warn: (percent: number, quota: Quota) => void = () => {}) {
-    this.limitBytes = limitBytes
+    this.#limitBytes = limitBytes
     this.#warn = warn
+    this.#lineBytes = limitBytes
   }
 
+  get limitBytes(): number {
+    return this.#limitBytes
+  }
   get usedBytes(): number {
     return this.#usedBytes
   }
+  /** How many bytes of the limit are left. */
+  get leftBytes(): number {
+    return Math.max(0, this.#limitBytes - this.#usedBytes)
+  }
+  get reserveBytes(): number {
+    return Math.floor(Math.min(MOST_RESERVE_BYTES, this.#limitBytes * RESERVE_SHARE))
+  }
 
-  /** How often bytes were given back so far. */
-  get gifts(): number {
-    return this.#gifts
+  /** From now on the reserve is kept back from all but those who are admitted. */
+  keepReserve(): void {
+    this.#keeps = true
+    this.#lineBytes = this.#edgeBytes
+  }
+
+  /** Whether `take` would succeed. */
+  hasRoom(bytes: number): boolean {
+    return this.#usedBytes + bytes <= this.#lineBytes
   }
 
   take(bytes: number): void {
     const before = this.#percent()
-    if (this.#usedBytes + bytes > this.limitBytes) {
+    if (!this.hasRoom(bytes)) {
       throw new StoreFull('the overlay is full', {
-        where: { used: this.#usedBytes, limit: this.limitBytes, wanted: bytes },
-        advice: 'free space in its file system or give a larger --overlay memory:SIZE',
+        where: { used: this.#usedBytes, limit: this.#limitBytes, wanted: bytes },
+        wantedBytes: bytes,
+        advice: 'free space in its file system or give it more with netcow resize-overlay',
       })
     }
     this.#usedBytes += bytes
@@ -43,18 +70,39 @@ export class Quota {
 
   give(bytes: number): void {
     this.#usedBytes -= bytes
-    this.#gifts++
-    const waiting = this.#waiting
-    this.#waiting = []
-    for (const wake of waiting) wake()
+    if (this.#keeps && this.#usedBytes <= this.#edgeBytes) this.#lineBytes = this.#edgeBytes
+    this.#changed()
   }
 
-  /** Resolves the next time that bytes are given back. */
-  room(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.push(resolve))
+  /** Lets the next taker of `bytes` into the reserve; false if not even the limit has room. */
+  admit(bytes: number): boolean {
+    const line = this.#usedBytes + bytes
+    if (line > this.#limitBytes) return false
+    this.#lineBytes = Math.max(this.#lineBytes, line)
+    return true
+  }
+
+  /** Sets another limit. What is used beyond it stays. */
+  resize(limitBytes: number): void {
+    this.#limitBytes = limitBytes
+    this.#lineBytes = this.#keeps ? this.#edgeBytes : limitBytes
+    this.#changed()
+  }
+
+  /** Calls `listener` after bytes are given back or the limit is another. */
+  onChange(listener: () => void): void {
+    this.#changes.add(listener)
+  }
+
+  get #edgeBytes(): number {
+    return this.#limitBytes - this.reserveBytes
+  }
+
+  #changed(): void {
+    for (const listener of this.#changes) listener()
   }
 
   #percent(): number {
-    return this.limitBytes === 0 ? 100 : (this.#usedBytes / this.limitBytes) * 100
+    return this.#limitBytes === 0 ? 100 : (this.#usedBytes / this.#limitBytes) * 100
   }
 }

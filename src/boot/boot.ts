@@ -4,10 +4,10 @@ import type { Call, Command } from '../cli/command.ts'
 import { parseDeviceFile } from '../cli/device-file.ts'
 import { requireMemory } from '../cli/doctor/machine.ts'
 import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
-import { type Outcome, launchDaemon } from '../cli/launch.ts'
-import { parseOptions } from '../cli/options.ts'
+import { type Outcome, type Start, launchDaemon, startDaemon } from '../cli/launch.ts'
+import { type OptionTexts, parseOptions } from '../cli/options.ts'
 import { imageName } from '../cli/plan.ts'
-import { attachedDevices, readStatus } from '../cli/status-file.ts'
+import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
@@ -16,7 +16,9 @@ import { KernelLog } from '../kernel/log.ts'
 import { fail, onFailOf } from './failure.ts'
 import { findRoot } from './find-root.ts'
 import { type Leaving, prepareToLeave } from './leave.ts'
+import { startKept } from './keeper.ts'
 import { LocalImage } from './local-image.ts'
+import { LocalOverlay } from './local-overlay.ts'
 import { wantedNetwork } from './network/ip-word.ts'
 import { setUpNetwork } from './network/network.ts'
 import { RULE, installRule, linkRoot, rootIsLinked } from './root-link.ts'
@@ -30,6 +32,7 @@ import { needsNetwork, shellVariables } from './shell-variables.ts'
 
 /** The root is /dev/nbd0, whatever comes later; partitions appear when the device is opened. */
 const BOOT_INDEX = 0
+const BOOT_DEVICE = `/dev/nbd${BOOT_INDEX}`
 const MODULE_PARAMETERS = ['nbds_max=1', 'max_part=31']
 
 export const boot: Command = {
@@ -96,7 +99,7 @@ async function takeStages(
 /** The daemon knows best what it was started with: the words may not have named the image. */
 function leaving(root: string | undefined, commandLine: string): Leaving {
   if (root === undefined) throw new UsageError('--stage leave needs the directory of the root')
-  const image = imageName(readStatus(BOOT_INDEX).image)
+  const image = imageName(readFacts(BOOT_INDEX).image)
   return {
     root,
     host: image.kind === 'url' ? image.url.hostname : undefined,
@@ -142,19 +145,51 @@ function imageOf(words: BootWords, netroot: string | undefined): string {
 }
 
 async function attach(image: string, words: BootWords, say: Say): Promise<Outcome> {
+  const openMs = patience(words) ?? Infinity
   const file = parseDeviceFile(image)
-  if (file === undefined) return launch(image, words)
-  using local = await LocalImage.open(file, patience(words) ?? Infinity, say)
-  return await launch(local.path, words)
+  if (file === undefined) return attachWithOverlay(image, words, openMs, say)
+  using local = await LocalImage.open(file, openMs, say)
+  return await attachWithOverlay(local.path, words, openMs, say)
 }
 
-function launch(image: string, { options }: BootWords): Promise<Outcome> {
-  const overlay = options.overlay ?? 'memory'
+async function attachWithOverlay(
+  image: string,
+  { options }: BootWords,
+  openMs: number,
+  say: Say,
+): Promise<Outcome> {
+  const parse = (texts: OptionTexts) => parseOptions(texts, (name) => `rd.netcow.${name}=`)
+  const { overlay = { kind: 'memory' } } = parse(options)
+  if (overlay.kind === 'local') {
+    using local = await LocalOverlay.open(overlay.place, openMs, say)
+    return await launch(image, { ...options, overlay: local.option }, say)
+  }
   // Half of RAM: the rest is for what runs, and the machine would not survive without it.
-  const sized = overlay === 'memory' ? `memory:${Math.floor(totalmem() / 2)}` : overlay
-  requireMemory(parseOptions({ ...options, overlay: sized }, (name) => `rd.netcow.${name}=`))
-  const argv = [image, `--device=/dev/nbd${BOOT_INDEX}`, ...argvOf({ ...options, overlay: sized })]
-  return launchDaemon(argv, MODULE_PARAMETERS, () => {
+  const sized =
+    overlay.kind === 'memory' && overlay.limitBytes === undefined
+      ? `memory:${Math.floor(totalmem() / 2)}`
+      : options.overlay
+  const wanted = { ...options, ...(sized === undefined ? {} : { overlay: sized }) }
+  requireMemory(parse(wanted))
+  return launch(image, wanted, say)
+}
+
+/** The files that a daemon reads when it starts. */
+const FILES = ['luks-key-file', 'header-file', 'ca', 'client-cert', 'client-key'] as const
+
+function launch(image: string, options: OptionTexts, say: Say): Promise<Outcome> {
+  const argv = [image, `--device=${BOOT_DEVICE}`, ...argvOf(options)]
+  const needed = FILES.map((name) => options[name]).filter((file) => typeof file === 'string')
+  const start: Start = (argv, spawnOptions) => {
+    try {
+      return startKept(BOOT_DEVICE, needed, argv, spawnOptions)
+    } catch (error) {
+      say(`nobody will start the daemon again if it is killed: ${lineOf(error)}`)
+      return startDaemon(argv, spawnOptions)
+    }
+  }
+  const silent = () => {
     // The daemon has said it on the console itself.
-  })
+  }
+  return launchDaemon(argv, '/', MODULE_PARAMETERS, silent, start)
 }

@@ -1,8 +1,7 @@
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachedDevices } from '../cli/status-file.ts'
+import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
-import { daemonOf } from '../kernel/block-sysfs.ts'
 import { keepNetwork } from './keep/keep-network.ts'
 import { REFUGE, makeRefuge, switchRootUnmountsFirst } from './refuge.ts'
 
@@ -79,6 +78,6 @@ function refuseSleep(): void {
 function spareDaemons(): void {
   const folder = '/run/sendsigs.omit.d'
   mkdirSync(folder, { recursive: true })
-  const pids = attachedDevices().flatMap((index) => daemonOf(index) ?? [])
+  const pids = attachedDevices().map((index) => readFacts(index).pid)
   writeFileSync(join(folder, 'netcow'), pids.map((pid) => `${pid}\n`).join(''))
 }

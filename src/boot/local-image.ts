@@ -17,7 +17,7 @@ const PLACE = '/run/netcow/local'
 const LOOK_AGAIN_MS = 500
 const SAY_AGAIN_MS = 10_000
 /** Names of drivers, where they are not those of blkid. */
-const DRIVERS: Readonly<Record<string, string>> = { ntfs: 'ntfs3' }
+export const DRIVERS: Readonly<Record<string, string>> = { ntfs: 'ntfs3' }
 
 export class LocalImage implements Disposable {
   readonly path: string
@@ -35,7 +35,7 @@ export class LocalImage implements Disposable {
     timeoutMs: number,
     say: (line: string) => void,
   ): Promise<LocalImage> {
-    const device = await found(disk, timeoutMs, say)
+    const device = await findDisk(disk, timeoutMs, say)
     const type = (await probe(device)).get('TYPE')
     if (type === undefined) {
       throw new ImageUnsupported('blkid knows no file system there', { where: { device } })
@@ -51,7 +51,12 @@ export class LocalImage implements Disposable {
   }
 }
 
-async function found(disk: Disk, timeoutMs: number, say: (line: string) => void): Promise<string> {
+/** The device of a disk. Throws `UsageError` when there are two, `SourceUnavailable` when none comes. */
+export async function findDisk(
+  disk: Disk,
+  timeoutMs: number,
+  say: (line: string) => void,
+): Promise<string> {
   for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
     const [device, other] = await candidates(disk)
     if (other !== undefined) {

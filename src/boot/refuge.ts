@@ -10,6 +10,7 @@ import {
 import { basename, dirname, join } from 'node:path'
 import { KernelRefused } from '../errors.ts'
 import { bindMount, mountPoints, mountTmpfs, unmountLazily } from '../kernel/mounts.ts'
+import { ownLibraries } from './libraries.ts'
 
 /**
  * /run/initramfs, where systemd looks at the very end for something that takes the root apart once
@@ -35,12 +36,6 @@ const PLACE = '/netcow'
 const WHOLE = '/run/netcow/initramfs'
 
 const PROGRAM = '/shutdown'
-/** Where programs of each architecture say that their loader is. */
-const LOADERS: Readonly<Record<string, string>> = {
-  x64: '/lib64/ld-linux-x86-64.so.2',
-  arm64: '/lib/ld-linux-aarch64.so.1',
-}
-
 /** Where systemd puts what it takes along; from version 254 on it no longer makes them. */
 const ROOMS = ['dev', 'proc', 'sys', 'run', 'oldroot']
 
@@ -91,7 +86,10 @@ function lasting(directory: string): string[] {
 
 /** Gives everything that netcow runs from a second name below `place`. */
 function fill(place: string): void {
-  for (const [file, name] of [[realpathSync(process.execPath), PROGRAM] as const, ...libraries()]) {
+  for (const [file, name] of [
+    [realpathSync(process.execPath), PROGRAM] as const,
+    ...ownLibraries(),
+  ]) {
     const target = join(place, name)
     mkdirSync(dirname(target), { recursive: true })
     secondName(join(WHOLE, file), target)
@@ -108,19 +106,4 @@ function secondName(file: string, target: string): void {
       cause,
     })
   }
-}
-
-/** Each library that this process runs with, and the name under which the loader looks for it. */
-function libraries(): (readonly [file: string, name: string])[] {
-  const mapped = readFileSync('/proc/self/maps', 'utf8')
-    .split('\n')
-    .map((line) => line.split(/\s+/)[5] ?? '')
-    .filter((path) => /\.so(?:\.|$)/.test(path))
-  return [...new Set(mapped)].map((file) => [file, nameOf(file)] as const)
-}
-
-function nameOf(file: string): string {
-  const loader = LOADERS[process.arch]
-  if (basename(file).startsWith('ld-linux') && loader !== undefined) return loader
-  return file.replace(/(\.so\.\d+)[^/]*$/, '$1')
 }

@@ -2,9 +2,9 @@ import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../cli/command.ts'
 import { detachDevice } from '../cli/detach.ts'
-import { attachedDevices } from '../cli/status-file.ts'
+import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
-import { daemonOf, isConnected } from '../kernel/block-sysfs.ts'
+import { isConnected } from '../kernel/block-sysfs.ts'
 import { syncAll } from '../kernel/ffi.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { mountPoints, remountReadOnly, unmountLazily, unmountNow } from '../kernel/mounts.ts'
@@ -149,15 +149,15 @@ function attempt(work: () => void): boolean {
 /** A device that is still in use stays, and its daemon with it. */
 async function detachAll(say: (line: string) => void): Promise<void> {
   for (const index of attachedDevices()) {
-    const daemon = daemonOf(index)
+    const daemon = readFacts(index).pid
     try {
-      detachDevice(index)
+      await detachDevice(index)
       say(`/dev/nbd${index} is detached`)
     } catch (error) {
       if (isConnected(index)) say(`/dev/nbd${index} stays: ${lineOf(error)}`)
       continue
     }
-    if (daemon !== undefined) await ended(daemon)
+    await ended(daemon)
   }
 }
 

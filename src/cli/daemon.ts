@@ -1,25 +1,25 @@
-import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
-import { uptime } from 'node:os'
-import { announce, isConnected, readPartitions, tuneQueue } from '../kernel/block-sysfs.ts'
-import { KernelLog } from '../kernel/log.ts'
-import { protectFromOutOfMemory } from '../kernel/process.ts'
-import { endMachine } from '../kernel/restart.ts'
+import { Patience, Persistence } from '../block/retry.ts'
+import { KernelRefused, SourceChanged } from '../errors.ts'
 import { printable } from '../image-name.ts'
+import { KernelLog } from '../kernel/log.ts'
+import { endMachine } from '../kernel/restart.ts'
 import type { DevicePlan } from '../plan.ts'
 import { type Report, type Served, openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
 import { attach, attachPlan } from './commands/attach.ts'
+import { KernelClient } from './kernel-client.ts'
 import type { Options } from './options.ts'
 import { watchOutages } from './outage.ts'
-import { attachToKernel } from './kernel-client.ts'
-import { removeStatus, writeStatus } from './status-file.ts'
+import { appear } from './presence.ts'
+import { type ResumeRecord, readResumeRecord } from './run-files.ts'
 import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
 
 /**
- * The process behind an attached device: opens the image, gives the kernel its sockets, answers
- * until the device is taken apart. Once attached it must not end, whatever happens.
+ * The process behind an attached device: opens the image, gives the kernel its socket, answers
+ * until the device is taken apart. Once attached it must not end, whatever happens; and if it does,
+ * another one takes its device over.
  */
 
 /** Not for people: `netcow attach` and `netcow boot` start it. */
@@ -30,57 +30,52 @@ export const daemon: Command = {
   run: runDaemon,
 }
 
-async function runDaemon({ operands: [image = ''], options }: Call): Promise<number> {
+async function runDaemon({ operands: [image = ''], options, argv }: Call): Promise<number> {
   const log = KernelLog.open()
+  const directory = process.cwd()
   let attached = false
   const report = (line: string) => {
     log?.write('error', line)
     if (!attached) tell({ kind: 'waiting', line })
   }
+  const diary = {
+    failed(error: unknown) {
+      log?.write('error', lineOf(error))
+      if (options.log === 'debug') log?.write('debug', stackOf(error))
+    },
+    noted: (line: string) => log?.write('info', line),
+  }
   try {
     const plan = lasting(await attachPlan(image, options))
-    const served = await openForUse(plan, report)
+    process.chdir(RUN)
+    const before = options.resume === undefined ? undefined : readResumeRecord(options.resume)
+    const served = await (before ? reopened(plan, before, report) : openForUse(plan, report))
     await using _source = served.source
-    const client = await attachToKernel(served, plan.sectorBytes, options.device, {
-      failed(error) {
-        log?.write('error', lineOf(error))
-        if (options.log === 'debug') log?.write('debug', stackOf(error))
-      },
-      noted: (line) => log?.write('info', line),
-    })
+    const client = before
+      ? await KernelClient.resume(served, before.index, diary)
+      : KernelClient.attach(served, plan.sectorBytes, options.device, diary)
     attached = true
-    surviveEverything(log, client.index)
-    await settle(client.index)
-    writeStatus(client.index, {
-      device: `/dev/nbd${client.index}`,
-      pid: process.pid,
-      image: printable(plan.image),
-      sizeBytes: served.source.size,
-      access: served.access,
-      attachedAtUptimeMs: Math.round(uptime() * 1000),
-    })
+    using _presence = await appear(client.index, { plan, served, before, argv, directory, log })
+    if (before) report(`/dev/nbd${client.index} has a new daemon`)
     endWithSource(served, options, report)
     tell({ kind: 'attached', index: client.index })
     closeSync(CHANNEL_FD)
     await client.over
-    removeStatus(client.index)
     return 0
   } catch (error) {
     tell({ kind: 'failed', line: lineOf(error), exitCode: exitCodeOf(error) })
+    if (options.resume !== undefined) {
+      log?.write('error', `${lineOf(error)}; ${options.resume} has no daemon any more`)
+      if (options.onfail !== 'shell') endMachine(options.onfail)
+    }
     throw error
   }
 }
 
-/** Our working directory is /run, and that lasts, while every path ends with the initramfs. */
+/** Nothing but /run lasts: every other path ends with the initramfs. Leases are read there for ever. */
+const RUN = '/run'
 function lasting(plan: DevicePlan): DevicePlan {
   return { ...plan, http: { ...plan.http, runDirectory: '.' } }
-}
-
-/** Makes the device usable: its queue, its partitions, and what udev thinks of it. */
-async function settle(index: number): Promise<void> {
-  await tuneQueue(index)
-  await readPartitions(index)
-  await announce(index)
 }
 
 /** What `--onfail` and `--timeout` say together: a machine may be worth less than its return. */
@@ -92,18 +87,28 @@ function endWithSource({ states }: Served, { onfail, timeout }: Options, report:
   })
 }
 
-function surviveEverything(log: KernelLog | undefined, index: number): void {
-  protectFromOutOfMemory()
-  const grumble = (error: unknown) => log?.write('error', `${lineOf(error)}; serving on`)
-  process.on('uncaughtException', grumble)
-  process.on('unhandledRejection', grumble)
-  for (const signal of ['SIGHUP', 'SIGINT', 'SIGPIPE'] as const) process.on(signal, () => {})
-  // A device in use stays: detach refuses it, and so it is for that command to decide.
-  process.on('SIGTERM', () => {
-    const child = spawn(process.execPath, ['detach', `/dev/nbd${index}`], { stdio: 'ignore' })
-    child.on('error', grumble)
-    child.on('exit', () => {
-      if (isConnected(index)) log?.write('info', `/dev/nbd${index} is in use; serving on`)
+/**
+ * Opens what a dead daemon served. The device is in use, so whatever is wrong with the source is
+ * waited out, and other versions of its files are not taken. Throws `KernelRefused` if what was
+ * written died with the daemon.
+ */
+async function reopened(plan: DevicePlan, before: ResumeRecord, report: Report): Promise<Served> {
+  const where = { device: `/dev/nbd${before.index}` }
+  if (plan.image.kind === 'memory' || plan.overlay.kind === 'memory') {
+    throw new KernelRefused('what was written to the device was in the memory of its daemon', {
+      where,
+      advice: 'unmount and detach it; an overlay on disk outlives its daemon',
+    })
+  }
+  const patience = new Patience(Infinity, report)
+  patience.useBegins()
+  return new Persistence(patience).run(async () => {
+    const served = await openForUse({ ...plan, openMs: Infinity }, report)
+    if (served.identity === before.identity) return served
+    await served.source[Symbol.asyncDispose]()
+    throw new SourceChanged('the image is not the one that the device was attached with', {
+      where: { ...where, image: printable(plan.image) },
+      advice: 'put the old version back',
     })
   })
 }

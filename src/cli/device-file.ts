@@ -5,6 +5,13 @@ export interface DeviceFile {
   readonly path: string
 }
 
+/** A whole disk, or a file on it. */
+export interface DiskPlace {
+  readonly disk: Disk
+  /** Absolute, from the root of its file system; absent for the whole disk. */
+  readonly path?: string
+}
+
 /** A block device, by its name or by a tag that blkid knows it by. */
 export type Disk =
   | { readonly kind: 'path'; readonly path: string }
@@ -19,6 +26,14 @@ export function parseDeviceFile(text: string): DeviceFile | undefined {
   const [, name = '', path] = /^(.+?):(\/.*[^/])$/.exec(text) ?? []
   const disk = parseDisk(name)
   return disk === undefined || path === undefined ? undefined : { disk, path }
+}
+
+/** `LABEL=X`, another tag or `/dev/X`, with or without `:/PATH`; undefined for anything else. */
+export function parseDiskPlace(text: string): DiskPlace | undefined {
+  const file = parseDeviceFile(text)
+  if (file !== undefined) return file
+  const disk = parseDisk(text)
+  return disk === undefined ? undefined : { disk }
 }
 
 function parseDisk(text: string): Disk | undefined {

@@ -1,22 +1,28 @@
-import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { KernelRefused } from '../errors.ts'
 import { closeDescriptor, socketPair } from '../kernel/ffi.ts'
-import { connect, disconnect, resize } from '../kernel/nbd-device.ts'
-import { receiversRun } from '../kernel/nbd-receivers.ts'
+import { connect, isNotConnected, reconnect } from '../kernel/nbd-device.ts'
 import { type Export, plainSession, transmissionFlags } from '../nbd/export.ts'
 import { LendingSocket } from '../nbd/lending-socket.ts'
 import { transmit } from '../nbd/transmission.ts'
 
-/** Serves an export to the kernel, as a block device. */
-
 /**
- * With one socket a dying connection fails a request; with two the kernel asks again on the other.
- * One socket is what is left when the kernel will not read from two.
+ * Serves an export to the kernel, as a block device.
+ *
+ * Over one socket. With several, the kernel takes a socket for dead when a request has not been
+ * answered in the device's timeout, and it asks again for what was under way on a dead socket only
+ * after that same time: a timeout that outlasts an outage would make the next daemon of a device
+ * wait as long. With one socket and no timeout (Linux 5.7 and later) an outage changes nothing, and
+ * what was under way is asked for again within 30 s of a reconnection. Nor do receivers of several
+ * sockets wait for each other's thread.
  */
-const SOCKETS = [2, 2, 2, 1] as const
-/** Shown in sysfs, and how a device is known to be ours. */
-const BACKEND = 'netcow'
+
 /** The kernel bounds what it has under way by its queue, and must never be kept waiting. */
 const UNBOUNDED = { mostRequests: Infinity, mostBytes: Infinity } as const
+/** The kernel takes a moment to notice that a socket is dead. */
+const RECONNECT_PAUSE_MS = 100
+/** A socket that is still in use after this long belongs to a daemon that lives. */
+const TAKE_OVER_MS = 10_000
 
 /** Where the client says what it met. */
 export interface Diary {
@@ -24,61 +30,104 @@ export interface Diary {
   noted(line: string): void
 }
 
-export interface KernelClient {
+export class KernelClient {
   /** The N of /dev/nbdN. */
   readonly index: number
-  /** Resolves when the kernel has let go of all sockets. */
-  readonly over: Promise<unknown>
-}
+  /** Resolves when the device has been taken apart. */
+  readonly over: Promise<void>
+  readonly #served: Export
+  readonly #diary: Diary
 
-/** Makes the device, and gives it its size only when the kernel is known to read our answers. */
-export async function attachToKernel(
-  served: Export,
-  blockBytes: number,
-  index: number | undefined,
-  diary: Diary,
-): Promise<KernelClient> {
-  const size = { sizeBytes: served.source.size, blockBytes, backend: BACKEND }
-  for (const [attempt, sockets] of SOCKETS.entries()) {
-    const client = connectSockets(served, blockBytes, index, sockets, diary)
-    if (sockets === 1 || (await receiversRun(client.index, sockets))) {
-      resize(client.index, size)
-      return client
-    }
-    diary.noted(`the kernel does not read from both sockets, attempt ${attempt + 1}; once more`)
-    disconnect(client.index)
-    await client.over
+  private constructor(index: number, served: Export, diary: Diary, ours: LendingSocket) {
+    this.index = index
+    this.#served = served
+    this.#diary = diary
+    this.over = this.#serve(ours)
   }
-  assert.fail('the last attempt has one socket')
+
+  /** Makes a device: `index`, or the next free one. Throws `KernelRefused`. */
+  static attach(
+    served: Export,
+    blockBytes: number,
+    index: number | undefined,
+    diary: Diary,
+  ): KernelClient {
+    const { ours, value } = withSocket((socket) =>
+      connect({
+        ...(index === undefined ? {} : { index }),
+        sizeBytes: served.source.size,
+        blockBytes,
+        serverFlags: transmissionFlags(plainSession(served)),
+        socket,
+      }),
+    )
+    return new KernelClient(value, served, diary, ours)
+  }
+
+  /** Takes over a device whose daemon is dead. Throws `KernelRefused`. */
+  static async resume(served: Export, index: number, diary: Diary): Promise<KernelClient> {
+    const since = performance.now()
+    for (;;) {
+      try {
+        const { ours } = withSocket((socket) => reconnect(index, socket))
+        return new KernelClient(index, served, diary, ours)
+      } catch (error) {
+        if (!(error instanceof KernelRefused) || isNotConnected(error)) throw error
+        if (performance.now() - since > TAKE_OVER_MS) {
+          throw new KernelRefused('the device is still served by another process', {
+            where: { device: `/dev/nbd${index}` },
+            cause: error,
+          })
+        }
+      }
+      await sleep(RECONNECT_PAUSE_MS)
+    }
+  }
+
+  async #serve(first: LendingSocket): Promise<void> {
+    for (let ours: LendingSocket | undefined = first; ours !== undefined;) {
+      const parting = await this.#transmit(ours)
+      if (parting === 'said') return
+      this.#diary.noted(`the kernel closed the connection of /dev/nbd${this.index}`)
+      ours = await this.#reconnected()
+    }
+  }
+
+  async #transmit(ours: LendingSocket): Promise<'said' | 'vanished'> {
+    try {
+      const report = (error: unknown) => this.#diary.failed(error)
+      return await transmit(ours, plainSession(this.#served), { ...UNBOUNDED, report })
+    } catch (error) {
+      this.#diary.failed(error)
+      return 'vanished'
+    } finally {
+      ours.destroy()
+    }
+  }
+
+  /** A new connection, or undefined if the device is no more. */
+  async #reconnected(): Promise<LendingSocket | undefined> {
+    for (;;) {
+      try {
+        return withSocket((socket) => reconnect(this.index, socket)).ours
+      } catch (error) {
+        if (isNotConnected(error)) return undefined
+      }
+      await sleep(RECONNECT_PAUSE_MS)
+    }
+  }
 }
 
-function connectSockets(
-  served: Export,
-  blockBytes: number,
-  index: number | undefined,
-  sockets: number,
-  diary: Diary,
-): KernelClient {
-  const pairs = Array.from({ length: sockets }, () => socketPair())
-  const over = Promise.allSettled(
-    pairs.map(([ours]) => {
-      const socket = LendingSocket.overDescriptor(ours)
-      return transmit(socket, plainSession(served), {
-        ...UNBOUNDED,
-        report: (error) => diary.failed(error),
-      }).finally(() => socket.destroy())
-    }),
-  )
+/** Gives one end of a socket pair to the kernel, and returns the other. */
+function withSocket<T>(give: (theirs: number) => T): { ours: LendingSocket; value: T } {
+  const [mine, theirs] = socketPair()
+  let given = false
   try {
-    const given = connect({
-      ...(index === undefined ? {} : { index }),
-      blockBytes,
-      serverFlags: transmissionFlags(plainSession(served)),
-      sockets: pairs.map(([, theirs]) => theirs),
-      backend: BACKEND,
-    })
-    return { index: given, over }
+    const value = give(theirs)
+    given = true
+    return { ours: LendingSocket.overDescriptor(mine), value }
   } finally {
-    for (const [, theirs] of pairs) closeDescriptor(theirs)
+    closeDescriptor(theirs)
+    if (!given) closeDescriptor(mine)
   }
 }

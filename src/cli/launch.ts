@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
 import { KernelRefused } from '../errors.ts'
-import { becomeIoFlusher } from '../kernel/process.ts'
+import { becomeIoFlusher, limitCapabilities } from '../kernel/process.ts'
 import { loadNbd } from '../kernel/modules.ts'
 import { type Message, parseMessage } from './channel.ts'
 
@@ -12,8 +12,6 @@ import { type Message, parseMessage } from './channel.ts'
  * switch_root and at shutdown (systemd.io/ROOT_STORAGE_DAEMONS).
  */
 const ARGV0 = '@netcow'
-
-const RUN = '/run'
 
 /**
  * Buffers of an image come and go by the megabyte. glibc keeps what is freed, in pieces, and the
@@ -25,38 +23,55 @@ const MALLOC = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '13107
 /** What became of a daemon. */
 export type Outcome = Exclude<Message, { kind: 'waiting' }>
 
+/** A process that a daemon is, or that keeps one. */
+export type Start = (argv: readonly string[], options: SpawnOptions) => ChildProcess
+
 /**
  * Starts a process that serves a device and lives on by itself. Resolves with what became of it:
  * attached or failed; `waiting` hears the lines in between.
  *
  * @param argv the words of `netcow attach`
+ * @param directory what relative paths in them are relative to
+ * @param start makes the process of its words
  */
 export async function launchDaemon(
   argv: readonly string[],
+  directory: string,
   moduleParameters: readonly string[],
   waiting: (line: string) => void,
+  start: Start = startDaemon,
 ): Promise<Outcome> {
   await loadNbd(moduleParameters)
   // Inherited by the daemon and, there, by its threads.
   becomeIoFlusher()
-  const child = spawn(process.execPath, [...scriptOf(process.argv), 'daemon', ...argv], {
-    argv0: ARGV0,
+  limitCapabilities()
+  const child = start(argv, {
     env: { ...process.env, ...MALLOC },
-    // Outlives the initramfs, whatever becomes of its name: leases are read there for ever.
-    cwd: RUN,
+    cwd: directory,
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
   const over = once(child, 'exit')
   child.unref()
-  const channel = child.stdio[3]
-  for await (const line of createInterface({ input: channel as Readable })) {
-    const message = parseMessage(line)
-    if (message.kind !== 'waiting') return message
-    waiting(message.line)
+  const channel = child.stdio[3] as Readable
+  try {
+    for await (const line of createInterface({ input: channel })) {
+      const message = parseMessage(line)
+      if (message.kind !== 'waiting') return message
+      waiting(message.line)
+    }
+  } finally {
+    // Whoever keeps the daemon has the other end, too, and would keep us waiting for its end.
+    channel.destroy()
   }
   const [code, signal] = await over
   throw new KernelRefused(`the daemon ended before the device was there (${signal ?? code})`)
+}
+
+/** The daemon as a process of its own. */
+export function startDaemon(argv: readonly string[], options: SpawnOptions): ChildProcess {
+  const words = [...scriptOf(process.argv), 'daemon', ...argv]
+  return spawn(process.execPath, words, { ...options, argv0: ARGV0 })
 }
 
 /** From source the executable is Node and needs its script; baked, it is netcow itself. */

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { type DiskPlace, parseDiskPlace } from './device-file.ts'
 import { UsageError } from '../errors.ts'
 import { FORMAT_NAMES, isFormatName } from '../format/registry.ts'
 import { parseSize } from './size.ts'
@@ -52,10 +53,16 @@ function shortText(text: string): string | undefined {
 export type OverlayOption =
   | { readonly kind: 'none' }
   | { readonly kind: 'memory'; readonly limitBytes?: number }
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'local'; readonly place: DiskPlace }
 
 function parseOverlay(text: string): OverlayOption | undefined {
   if (text === 'none') return { kind: 'none' }
   if (text === 'memory') return { kind: 'memory' }
+  const [, path] = /^file:(.+)$/.exec(text) ?? []
+  if (path !== undefined) return { kind: 'file', path }
+  const place = parseDiskPlace(text)
+  if (place !== undefined) return { kind: 'local', place }
   if (!text.startsWith('memory:')) return undefined
   const limitBytes = parseSize(text.slice('memory:'.length))
   return limitBytes === undefined ? undefined : { kind: 'memory', limitBytes }
@@ -68,9 +75,16 @@ export function parseHeader(text: string): readonly [name: string, value: string
 }
 
 /** The N of `/dev/nbdN`; undefined for anything else. */
-export function parseDevice(text: string): number | undefined {
+function parseDevice(text: string): number | undefined {
   const [, index] = /^\/dev\/nbd(\d{1,4})$/.exec(text) ?? []
   return index === undefined ? undefined : Number(index)
+}
+
+/** The N of `/dev/nbdN`; throws `UsageError` for anything else. */
+export function deviceIndex(text: string): number {
+  const index = parseDevice(text)
+  if (index !== undefined) return index
+  throw new UsageError(`'${text}' is not an nbd device`, { advice: 'write it like /dev/nbd0' })
 }
 
 function parseAddress(text: string): { readonly host: string; readonly port: number } | undefined {
@@ -109,7 +123,7 @@ export const OPTIONS = {
   'backing-chain': { help: 'describe also the images below, as far as --backing allows' },
   refcounts: { help: 'compare all reference counts, too' },
   overlay: {
-    argument: 'memory[:SIZE]|none',
+    argument: 'memory[:SIZE]|file:PATH|none',
     help: 'where writes go; without it nothing is written',
   },
   'read-only': { help: 'refuse writes' },
@@ -132,6 +146,10 @@ export const OPTIONS = {
   proxy: { argument: 'URL', help: 'an http or https proxy for everything' },
   insecure: { help: 'take any certificate of a server' },
   'sector-size': { argument: '512|4096', help: 'the logical sectors of the device (default 512)' },
+  resume: {
+    argument: '/dev/nbdN',
+    help: 'take over this device, whose daemon is dead, with the words of its attach',
+  },
   device: { argument: '/dev/nbdN', help: 'the device to use (default: the next free one)' },
   socket: { argument: 'PATH', help: 'serve on a Unix socket' },
   listen: { argument: 'HOST:PORT', help: 'serve on TCP' },
@@ -180,7 +198,7 @@ const Options = z.object({
   'allow-corrupt': flag,
   'backing-chain': flag,
   refcounts: flag,
-  overlay: z.optional(parsed('memory, memory:SIZE or none', parseOverlay)),
+  overlay: z.optional(parsed('memory, memory:SIZE, file:PATH, a disk or none', parseOverlay)),
   'read-only': flag,
   cache: z._default(size, 64 * 2 ** 20),
   timeout: z.optional(wholeNumber('seconds', 0, DAY_S * 365)),
@@ -195,6 +213,7 @@ const Options = z.object({
   proxy: z.optional(parsed('an http or https URL', nonEmpty)),
   insecure: flag,
   'sector-size': z._default(oneOf(['512', '4096']), '512'),
+  resume: z.optional(parsed('a device such as /dev/nbd0', parseDevice)),
   device: z.optional(parsed('a device such as /dev/nbd0', parseDevice)),
   socket: z.optional(path),
   listen: z.optional(parsed('HOST:PORT', parseAddress)),

@@ -4,6 +4,7 @@ import type { ImageName } from '../image-name.ts'
 import type { DevicePlan, ImagePlan, Permission } from '../plan.ts'
 import { httpOptions } from './http-options.ts'
 import type { Options } from './options.ts'
+import { overlayPlan } from './overlay-plan.ts'
 import { parseSize } from './size.ts'
 import { webAddress } from './web-address.ts'
 
@@ -68,10 +69,7 @@ export async function devicePlan(
   }
   return {
     ...(await imagePlan(image, options)),
-    overlay:
-      overlay.kind === 'none'
-        ? overlay
-        : { kind: 'memory', limitBytes: overlay.limitBytes ?? more.defaultOverlayBytes },
+    overlay: await overlayPlan(overlay, more.defaultOverlayBytes),
     readOnly: options['read-only'],
     sectorBytes: Number(options['sector-size']),
     whenFull: more.whenFull,

@@ -6,8 +6,11 @@ import { copy } from './commands/copy.ts'
 import { detach } from './commands/detach.ts'
 import { doctor } from './commands/doctor.ts'
 import { info } from './commands/info.ts'
+import { list } from './commands/list.ts'
 import { map } from './commands/map.ts'
+import { resizeOverlay } from './commands/resize-overlay.ts'
 import { serve } from './commands/serve.ts'
+import { status } from './commands/status.ts'
 import { daemon } from './daemon.ts'
 import { commandHelp, overview } from './help.ts'
 import { nearest } from './nearest.ts'
@@ -22,7 +25,20 @@ export async function runTool(
   hidden: readonly Command[],
 ): Promise<number> {
   const terminal = new StandardTerminal()
-  const commands = [serve, attach, detach, info, map, check, copy, doctor, ...more]
+  const commands = [
+    serve,
+    attach,
+    detach,
+    list,
+    status,
+    resizeOverlay,
+    info,
+    map,
+    check,
+    copy,
+    doctor,
+    ...more,
+  ]
   try {
     const [word, ...rest] = argv
     if (word === '--version') return await print(`netcow ${manifest.version}\n`)

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { constants, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { open, writeFile } from 'node:fs/promises'
 
 /**
@@ -20,12 +20,6 @@ const QUEUE: readonly (readonly [file: string, value: string])[] = [
 
 export function isConnected(index: number): boolean {
   return existsSync(`/sys/block/nbd${index}/pid`)
-}
-
-/** The process that connected the device, unless it is not connected. */
-export function daemonOf(index: number): number | undefined {
-  if (!isConnected(index)) return undefined
-  return Number(readFileSync(`/sys/block/nbd${index}/pid`, 'utf8'))
 }
 
 export async function tuneQueue(index: number): Promise<void> {
@@ -50,14 +44,29 @@ export function partitions(index: number): string[] {
   return readdirSync(`/sys/block/nbd${index}`).filter((name) => name.startsWith(`nbd${index}p`))
 }
 
+/**
+ * Whether the device or a partition of it is claimed, by a mount in whatever namespace, by swap or
+ * by another device. Opening it as the only one is what mount does, too.
+ */
+export async function isClaimed(index: number): Promise<boolean> {
+  try {
+    const device = await open(`/dev/nbd${index}`, constants.O_RDONLY | constants.O_EXCL)
+    await device.close()
+    return false
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EBUSY') return true
+    throw error
+  }
+}
+
 /** Who uses the device or a partition of it: mount points, swap, or devices made on top of it. */
 export function users(index: number): string[] {
   const names = [`nbd${index}`, ...partitions(index)]
   const numbers = new Map(
     names.map((name) => [readFileSync(`/sys/class/block/${name}/dev`, 'utf8').trim(), name]),
   )
-  const mounts = readFileSync('/proc/self/mountinfo', 'utf8')
-    .split('\n')
+  const mounts = ['self', '1']
+    .flatMap((process) => readFileSync(`/proc/${process}/mountinfo`, 'utf8').split('\n'))
     .map((line) => line.split(' '))
     .filter(([, , number]) => numbers.has(number ?? ''))
     .map(([, , , , point]) => `mounted on ${point}`)

@@ -14,6 +14,10 @@ const libc = dlopen('libc.so.6', {
   setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
   send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
   recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+  flock: { return: 'int32', arguments: ['int32', 'int32'] },
+  unshare: { return: 'int32', arguments: ['int32'] },
+  setns: { return: 'int32', arguments: ['int32', 'int32'] },
+  chroot: { return: 'int32', arguments: ['buffer'] },
   close: { return: 'int32', arguments: ['int32'] },
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
   mount: { return: 'int32', arguments: ['buffer', 'buffer', 'buffer', 'uint64', 'buffer'] },
@@ -126,4 +130,29 @@ export function reboot(command: number): void {
 
 function cString(text: string): Buffer {
   return Buffer.from(`${text}\0`)
+}
+
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+/** Takes an open file for this process alone, until it is closed; throws if another has it. */
+export function lockFile(fd: number): void {
+  checked('flock', libc.flock(fd, LOCK_EX | LOCK_NB))
+}
+
+const CLONE_NEWNS = 0x20000
+
+/** Gives this thread a copy of all mounts (unshare(2)). */
+export function leaveMountNamespace(): void {
+  checked('unshare', libc.unshare(CLONE_NEWNS))
+}
+
+/** Takes this thread to the mounts that an open file of /proc/PID/ns/mnt stands for (setns(2)). */
+export function joinNamespace(fd: number): void {
+  checked('setns', libc.setns(fd, CLONE_NEWNS))
+}
+
+/** Of this thread, if it does not share its root directory with others. */
+export function chroot(directory: string): void {
+  checked(`chroot ${directory}`, libc.chroot(cString(directory)))
 }

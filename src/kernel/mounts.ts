@@ -9,6 +9,7 @@ const MS_NOSUID = 2
 const MS_NODEV = 4
 const MS_REMOUNT = 32
 const MS_BIND = 4096
+const MS_REC = 1 << 14
 const MS_PRIVATE = 1 << 18
 
 /**
@@ -20,6 +21,12 @@ export function bindMount(source: string, target: string): void {
   mount('', target, '', MS_PRIVATE, '')
 }
 
+/** The same with everything that is mounted below it. */
+export function bindTree(source: string, target: string): void {
+  mount(source, target, '', MS_BIND | MS_REC, '')
+  mount('', target, '', MS_PRIVATE | MS_REC, '')
+}
+
 /** An empty file system in memory. */
 export function mountTmpfs(target: string, options: string): void {
   mount('netcow', target, 'tmpfs', MS_NOSUID | MS_NODEV, options)
@@ -28,6 +35,11 @@ export function mountTmpfs(target: string, options: string): void {
 /** A file system of a disk, whose driver the kernel loads by itself. Throws `KernelRefused`. */
 export function mountReadOnly(device: string, target: string, type: string): void {
   mount(device, target, type, MS_RDONLY | MS_NOSUID | MS_NODEV, '')
+}
+
+/** The same to write to. */
+export function mountWritable(device: string, target: string, type: string): void {
+  mount(device, target, type, MS_NOSUID | MS_NODEV, '')
 }
 
 /** From now on no path leads to it; the file system ends with the last open file. */

@@ -1,6 +1,13 @@
 import { KernelRefused } from '../errors.ts'
 import { GenericNetlink } from './generic-netlink.ts'
-import { attributeNest, attributeString, attributeU32, attributeU64, valueU32 } from './netlink.ts'
+import {
+  type Attribute,
+  attributeNest,
+  attributeString,
+  attributeU32,
+  attributeU64,
+  valueU32,
+} from './netlink.ts'
 
 /** Commands and attributes of linux/nbd-netlink.h. */
 const CONNECT = 1
@@ -19,72 +26,74 @@ const Attr = {
 const SOCK_ITEM = 1
 const SOCK_FD = 1
 
-/**
- * How long a request may take, in seconds. Without a limit the kernel takes a socket for dead after
- * 30 s if there is another one, and so both in an outage of a minute. Eleven days are as good as for
- * ever, and stay within the kernel's 32 bits of timer ticks.
- */
-const TIMEOUT_S = 1_000_000
+/** None: the kernel says of requests that take long that they do, and goes on waiting. */
+const TIMEOUT_S = 0
 /**
  * How long requests are kept for a server that went away before the device gives up, in seconds.
  * 0 would lose the device at once; this leaves a day to bring the server back.
  */
 const DEAD_CONN_TIMEOUT_S = 86_400
+/** Shown in /sys/block/nbdN/backend, and asked for when the device is reconnected. */
+const BACKEND = 'netcow'
+
+/** Of the errors of RECONFIGURE, the one that says that there is no such device any more. */
+const EINVAL = 22
 
 export interface Connection {
   /** The N of /dev/nbdN; absent, the kernel picks a free one. */
   readonly index?: number
+  readonly sizeBytes: number
   /** The logical block size: 512 unless the image was made for other sectors. */
   readonly blockBytes: number
   /** Transmission flags of the NBD protocol. */
   readonly serverFlags: number
-  /** Our side's peers: descriptors of connected stream sockets. */
-  readonly sockets: readonly number[]
-  /** Shown in /sys/block/nbdN/backend, and asked for again when the device is reconnected. */
-  readonly backend: string
+  /** Our side's peer: the descriptor of a connected stream socket. */
+  readonly socket: number
 }
 
 function openFamily(): GenericNetlink {
   return GenericNetlink.open('nbd', 1)
 }
 
-/**
- * Connects a block device that is still empty, so that nobody asks it for anything; returns its
- * index. Throws `KernelRefused`.
- */
+/** Makes a block device and returns its index. Throws `KernelRefused`. */
 export function connect(connection: Connection): number {
   using family = openFamily()
   const { index } = connection
   const answer = family.request(CONNECT, [
     ...(index === undefined ? [] : [attributeU32(Attr.index, index)]),
-    attributeU64(Attr.sizeBytes, 0),
+    attributeU64(Attr.sizeBytes, connection.sizeBytes),
     attributeU64(Attr.blockSizeBytes, connection.blockBytes),
     attributeU64(Attr.timeout, TIMEOUT_S),
     attributeU64(Attr.serverFlags, connection.serverFlags),
     attributeU64(Attr.deadConnTimeout, DEAD_CONN_TIMEOUT_S),
-    attributeString(Attr.backendIdentifier, connection.backend),
-    attributeNest(
-      Attr.sockets,
-      connection.sockets.map((fd) => attributeNest(SOCK_ITEM, [attributeU32(SOCK_FD, fd)])),
-    ),
+    attributeString(Attr.backendIdentifier, BACKEND),
+    sockets(connection.socket),
   ])
   const given = answer.find(({ type }) => type === Attr.index)
   if (given === undefined) throw new KernelRefused('the kernel does not say which device it made')
   return valueU32(given)
 }
 
-/** Gives a connected device its size; from now on it is used. Throws `KernelRefused`. */
-export function resize(
-  index: number,
-  size: { readonly sizeBytes: number; readonly blockBytes: number; readonly backend: string },
-): void {
+/**
+ * Replaces the dead socket of a device; what was under way is asked for again. Throws
+ * `KernelRefused` while the old socket is not dead, and when there is no such device.
+ */
+export function reconnect(index: number, socket: number): void {
   using family = openFamily()
   family.request(RECONFIGURE, [
     attributeU32(Attr.index, index),
-    attributeU64(Attr.sizeBytes, size.sizeBytes),
-    attributeU64(Attr.blockSizeBytes, size.blockBytes),
-    attributeString(Attr.backendIdentifier, size.backend),
+    attributeString(Attr.backendIdentifier, BACKEND),
+    sockets(socket),
   ])
+}
+
+/** Whether `reconnect` failed because the device is no more, or was never ours. */
+export function isNotConnected(error: unknown): boolean {
+  return error instanceof KernelRefused && error.where['errno'] === EINVAL
+}
+
+function sockets(socket: number): Attribute {
+  return attributeNest(Attr.sockets, [attributeNest(SOCK_ITEM, [attributeU32(SOCK_FD, socket)])])
 }
 
 /** Takes the device apart; requests under way are answered first. Throws `KernelRefused`. */

@@ -1,7 +1,22 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { prctl } from './ffi.ts'
 
+const PR_CAPBSET_DROP = 24
 const PR_SET_IO_FLUSHER = 57
+
+/** linux/capability.h, and what each is kept for. */
+const KEPT_CAPABILITIES: ReadonlySet<number> = new Set([
+  /** DAC_OVERRIDE: image files, keys and /run, whoever owns them. */
+  1,
+  /** NET_ADMIN: generic netlink. */
+  12,
+  /** SYS_ADMIN: to reconnect, resize and disconnect an nbd device. */
+  21,
+  /** SYS_BOOT: a machine whose source is away may be told to restart. */
+  22,
+  /** SYS_RESOURCE: to be an I/O flusher, and to be spared when memory is short. */
+  24,
+])
 
 /**
  * Makes this thread, and every process that it starts, one whose memory the kernel never frees by
@@ -12,7 +27,22 @@ export function becomeIoFlusher(): void {
   prctl(PR_SET_IO_FLUSHER, 1)
 }
 
-/** Never the one to be killed when memory is short: the root file system would die with us. */
+/**
+ * Whatever this thread starts from now on has no other capabilities than a daemon needs, although
+ * it is root's: systemd spares only root's processes. Throws `KernelRefused`.
+ */
+export function limitCapabilities(): void {
+  const last = Number(readFileSync('/proc/sys/kernel/cap_last_cap', 'utf8'))
+  for (let capability = 0; capability <= last; capability++) {
+    if (!KEPT_CAPABILITIES.has(capability)) prctl(PR_CAPBSET_DROP, capability)
+  }
+}
+
+/**
+ * Never the one to be killed when memory is short: the root file system would die with us. Memory is
+ * not locked, though: V8 gives pages back by madvise(2), which the kernel refuses for locked ones, and
+ * V8 takes that for the end of the world.
+ */
 export function protectFromOutOfMemory(): void {
   writeFileSync('/proc/self/oom_score_adj', '-1000')
 }

@@ -129,7 +129,7 @@ class Deadlines implements Disposable {
   }
 
   /** Waits for what is under way, but not longer than a server that ends has time. */
-  async orFarewell(work: Promise<void>): Promise<void> {
+  async orFarewell(work: Promise<unknown>): Promise<void> {
     await Promise.race([work, this.#farewell.promise])
   }
 

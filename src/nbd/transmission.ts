@@ -32,6 +32,9 @@ const REASONS: ReadonlyMap<ErrorValue, string> = new Map([
   [ErrorValue.notSupported, 'not faster than writing'],
 ])
 
+/** How a client left: it said so, or its connection ended. */
+export type Parting = 'said' | 'vanished'
+
 /**
  * Serves requests on a connection until the client disconnects or vanishes, each as soon as it is
  * there and answered as soon as it is done. Resolves when nothing is under way any more; rejects
@@ -41,7 +44,7 @@ export function transmit(
   stream: Duplex,
   session: Session,
   options: TransmissionOptions,
-): Promise<void> {
+): Promise<Parting> {
   return new Transmission(stream, session, options).finished
 }
 
@@ -54,7 +57,8 @@ class Transmission {
   readonly #replies: Replies
   readonly #outbox: Outbox
   readonly #service: Service
-  readonly #done = Promise.withResolvers<void>()
+  readonly #done = Promise.withResolvers<Parting>()
+  #parting: Parting = 'vanished'
   /** The request whose turn it is: its payload is coming, or it waits for room. */
   #next: Request | undefined
   #nextError: ErrorValue = ErrorValue.none
@@ -108,7 +112,7 @@ class Transmission {
     if (signal?.aborted || stream.destroyed) stop()
   }
 
-  get finished(): Promise<void> {
+  get finished(): Promise<Parting> {
     return this.#done.promise
   }
 
@@ -159,6 +163,7 @@ class Transmission {
     const request = this.#parser.request()
     if (request === undefined) return undefined
     if (request.type === Command.disconnect) {
+      this.#parting = 'said'
       this.#end()
       return undefined
     }
@@ -244,7 +249,7 @@ class Transmission {
     }
     if (this.#requests > 0) return
     this.#outbox.flush()
-    if (this.#failure === undefined) this.#done.resolve()
+    if (this.#failure === undefined) this.#done.resolve(this.#parting)
     else this.#done.reject(this.#failure)
   }
 }

@@ -1,9 +1,12 @@
-import { KernelRefused } from '../../errors.ts'
+import { resolve } from 'node:path'
+import { KernelRefused, UsageError } from '../../errors.ts'
+import type { ImageName } from '../../image-name.ts'
 import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { launchDaemon } from '../launch.ts'
 import type { Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
+import { type ResumeRecord, readResumeRecord, resumeArgv } from '../run-files.ts'
 
 /** Partitions of images are wanted, and the module makes none unless it is told to. */
 const MODULE_PARAMETERS = ['max_part=31']
@@ -12,18 +15,25 @@ const OVERLAY_BYTES = 2 ** 30
 export const attach: Command = {
   name: 'attach',
   summary: 'make a block device of an image; prints the device',
-  operands: ['IMAGE'],
-  options: ['device', 'overlay', 'read-only', 'sector-size', ...IMAGE_OPTIONS],
+  operands: ['[IMAGE]'],
+  options: ['device', 'resume', 'overlay', 'read-only', 'sector-size', ...IMAGE_OPTIONS],
   run: runAttach,
 }
 
-async function runAttach({ operands, options, argv, terminal }: Call): Promise<number> {
+async function runAttach(call: Call): Promise<number> {
+  const { operands, options, argv, terminal } = call
+  const record = options.resume === undefined ? undefined : resumeRecord(options.resume, call)
   // Found wrong here, an option is reported before anything is started.
-  await attachPlan(operands[0] ?? '', options)
+  if (record === undefined) await attachPlan(operands[0] ?? '', options)
   if (process.getuid?.() !== 0) {
     throw new KernelRefused('only root may attach a device', { advice: 'run it with sudo' })
   }
-  const outcome = await launchDaemon(argv, MODULE_PARAMETERS, (line) => terminal.say('warn', line))
+  const outcome = await launchDaemon(
+    record === undefined ? argv : resumeArgv(record),
+    record?.directory ?? process.cwd(),
+    MODULE_PARAMETERS,
+    (line) => terminal.say('warn', line),
+  )
   switch (outcome.kind) {
     case 'attached':
       await terminal.out(`/dev/nbd${outcome.index}\n`)
@@ -34,11 +44,39 @@ async function runAttach({ operands, options, argv, terminal }: Call): Promise<n
   }
 }
 
+function resumeRecord(index: number, { operands: [image] }: Call): ResumeRecord {
+  if (image !== undefined) {
+    throw new UsageError('--resume takes no image: it goes on with the one of the device')
+  }
+  return readResumeRecord(index)
+}
+
 /** A device waits for its source as long as it takes, unless the user set a limit. */
 export async function attachPlan(image: string, options: Options): Promise<DevicePlan> {
+  if (image === '') throw new UsageError('attach needs an IMAGE, or --resume /dev/nbdN')
   const plan = await devicePlan(image, options, {
     whenFull: 'wait',
     defaultOverlayBytes: OVERLAY_BYTES,
   })
-  return options.timeout === undefined ? { ...plan, openMs: Infinity } : plan
+  const { openMs } = options.timeout === undefined ? { openMs: Infinity } : plan
+  return { ...anchored(plan), openMs }
+}
+
+/** With names that mean the same in another directory. */
+function anchored(plan: DevicePlan): DevicePlan {
+  const { dataFile } = plan
+  return {
+    ...plan,
+    image: absolute(plan.image),
+    ...(dataFile === undefined ? {} : { dataFile: absolute(dataFile) }),
+    backing: plan.backing.map((permission) =>
+      permission.kind === 'image'
+        ? { ...permission, image: absolute(permission.image) }
+        : permission,
+    ),
+  }
+}
+
+function absolute(name: ImageName): ImageName {
+  return name.kind === 'file' ? { ...name, path: resolve(name.path) } : name
 }

@@ -1,8 +1,8 @@
 import { UsageError } from '../../errors.ts'
 import { detachDevice } from '../detach.ts'
 import type { Call, Command } from '../command.ts'
-import { parseDevice } from '../options.ts'
-import { attachedDevices } from '../status-file.ts'
+import { deviceIndex } from '../options.ts'
+import { attachedDevices } from '../run-files.ts'
 
 export const detach: Command = {
   name: 'detach',
@@ -16,14 +16,9 @@ async function runDetach({ operands: [device], options, terminal }: Call): Promi
   if ((device === undefined) !== options.all) {
     throw new UsageError('detach needs a device or --all, and not both')
   }
-  const indexes = device === undefined ? attachedDevices() : [parseDevice(device)]
+  const indexes = device === undefined ? attachedDevices() : [deviceIndex(device)]
   for (const index of indexes) {
-    if (index === undefined) {
-      throw new UsageError(`'${device}' is not an nbd device`, {
-        advice: 'write it like /dev/nbd0',
-      })
-    }
-    detachDevice(index)
+    await detachDevice(index)
     terminal.say('info', `/dev/nbd${index} is detached`)
   }
   return 0

@@ -1,0 +1,10 @@
+import type { MicroScenario } from '../../scenario.ts'
+
+export const scenario: MicroScenario = {
+  kind: 'micro',
+  description: 'signals to a daemon; killed, another one takes over the device while it is read',
+  suite: 'trixie',
+  tested: false,
+  // The kernel says that its connection ended.
+  complaints: [/Receive control failed/, /Possible stuck request/, /Dead connection/],
+}

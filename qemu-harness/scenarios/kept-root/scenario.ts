@@ -1,0 +1,18 @@
+import type { MicroScenario } from '../../scenario.ts'
+
+export const scenario: MicroScenario = {
+  kind: 'micro',
+  description:
+    'a root with its overlay on a disk: its daemon killed again and again after switch_root',
+  suite: 'trixie',
+  tested: false,
+  disksMiB: [256],
+  words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
+  // The kernel says that its connection ended; that another daemon comes is for us to prove.
+  complaints: [
+    /Receive control failed/,
+    /Send control failed/,
+    /Possible stuck/,
+    /Dead connection/,
+  ],
+}

@@ -1,0 +1,21 @@
+import { mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { run } from '../../command.ts'
+import type { MicroScenario } from '../../scenario.ts'
+
+export const scenario: MicroScenario = {
+  kind: 'micro',
+  description:
+    'ext4, xfs and btrfs fill an overlay in memory, wait, are freed and go on; resized live',
+  suite: 'trixie',
+  tested: false,
+  tools: ['xfs', 'btrfs'],
+  memoryMiB: 896,
+  deadlineMs: 600_000,
+  async serve(server) {
+    const blank = join(await mkdtemp(join(tmpdir(), 'netcow-blank-')), 'blank.qcow2')
+    await run(['qemu-img', 'create', '-q', '-f', 'qcow2', blank, '1G'])
+    server.put('/blank.qcow2', { file: blank })
+  },
+}

@@ -1,0 +1,367 @@
+import assert from 'node:assert/strict'
+import { SourceRefused } from '../../errors.ts'
+import { SECTOR } from '../overlay.ts'
+import type { Quota } from '../quota.ts'
+import {
+  type BlockDevice,
+  type BlockSource,
+  type Completion,
+  type Extent,
+  assertRange,
+} from '../source.ts'
+import { ClusterLocks } from './cluster-locks.ts'
+import { ClusterMap, type Entry } from './cluster-map.ts'
+import { ClusterPool, claim } from './cluster-pool.ts'
+import {
+  CLUSTER_BYTES,
+  HEADER_LENGTH,
+  type Layout,
+  checkHeader,
+  encodeHeader,
+  isOurs,
+  layoutFor,
+} from './layout.ts'
+import type { Place } from './place.ts'
+
+const ZEROES = new Uint8Array(CLUSTER_BYTES)
+
+export interface DiskOverlayOptions {
+  /** Of the image: an overlay of another is refused. */
+  readonly identity: string
+  /** Different after each start of the machine, 16 bytes. */
+  readonly bootId: Uint8Array
+  /** Whether nothing would be lost by writing over the whole of a disk, asked before it is done. */
+  readonly isEmpty: () => Promise<boolean>
+  /** How many bytes of clusters there may be, for a place that has so many in use. */
+  readonly quota: (clusterBytes: number, dataOffset: number) => Promise<Quota>
+}
+
+/**
+ * Keeps writes in a file or on a partition, for the next daemon and for the next start of the
+ * machine, and leaves `base` untouched. A write that was acknowledged outlives this process; one
+ * that was flushed outlives the power.
+ */
+export class DiskOverlay implements BlockDevice {
+  readonly size: number
+  readonly quota: Quota
+  readonly #base: BlockSource
+  readonly #place: Place
+  readonly #layout: Layout
+  readonly #map: ClusterMap
+  readonly #pool: ClusterPool
+  readonly #locks = new ClusterLocks()
+  #flushing: Promise<void> = Promise.resolve()
+  #nextFlush: Promise<void> | undefined
+
+  private constructor(
+    base: BlockSource,
+    place: Place,
+    layout: Layout,
+    map: ClusterMap,
+    pool: ClusterPool,
+    quota: Quota,
+  ) {
+    this.size = base.size
+    this.quota = quota
+    this.#base = base
+    this.#place = place
+    this.#layout = layout
+    this.#map = map
+    this.#pool = pool
+  }
+
+  /**
+   * Goes on with the overlay that is there, or makes one where nothing is. Throws `SourceRefused`
+   * and `ImageInvalid`; nothing of anybody else is ever written over.
+   */
+  static async open(
+    base: BlockSource,
+    place: Place,
+    options: DiskOverlayOptions,
+  ): Promise<DiskOverlay> {
+    assert(base.size % SECTOR === 0)
+    const layout = layoutFor(base.size)
+    const header = new Uint8Array(HEADER_LENGTH)
+    await place.read(header, 0)
+    if (isOurs(header)) checkHeader(header, base.size, options.identity, place.path)
+    else if (await options.isEmpty()) await format(place, layout, base.size, options.identity)
+    else {
+      throw new SourceRefused('there is something else where the overlay should be', {
+        where: { path: place.path },
+        advice: 'use an empty disk or another file; netcow writes over nothing',
+      })
+    }
+    const map = new ClusterMap(place, layout, options.bootId)
+    // Places lie within the file, and a file that has just been made has none.
+    const room = Math.max(0, place.sizeBytes - layout.data)
+    const used = new Uint8Array(Math.ceil(room / CLUSTER_BYTES))
+    let count = 0
+    await map.scan((at) => {
+      claim(used, at, place.path)
+      count++
+    })
+    const quota = await options.quota(count * CLUSTER_BYTES, layout.data)
+    const pool = new ClusterPool(quota, used)
+    const overlay = new DiskOverlay(base, place, layout, map, pool, quota)
+    await overlay.flush()
+    return overlay
+  }
+
+  async read(target: Uint8Array, offset: number): Promise<void> {
+    assertRange(this.size, offset, target.length)
+    const reads = partsOf(offset, target.length).map((part) => {
+      return this.#readPart(part, target.subarray(part.from, part.from + part.length))
+    })
+    // All of them, before the caller has its buffer back.
+    for (const result of await Promise.allSettled(reads)) {
+      if (result.status === 'rejected') throw result.reason
+    }
+  }
+
+  async extent(offset: number, length: number): Promise<Extent> {
+    assertRange(this.size, offset, length)
+    const [part] = partsOf(offset, length)
+    assert(part)
+    const entry = this.#map.mayOwn(part.cluster) ? await this.#map.entry(part.cluster) : undefined
+    const [run] = runsOf(part, entry)
+    assert(run)
+    if (!run.owned) {
+      const extent = await this.#base.extent(offset, run.length)
+      return extent.depth === 0 ? extent : { ...extent, depth: extent.depth + 1 }
+    }
+    const kind = entry?.place === undefined ? 'zero' : 'data'
+    return { kind, length: run.length, depth: 1 }
+  }
+
+  write(data: Uint8Array, offset: number): Completion {
+    assertSectors(this.size, offset, data.length)
+    return this.#each(offset, data.length, (part) =>
+      this.#writePart(part, data.subarray(part.from, part.from + part.length)),
+    )
+  }
+
+  zero(offset: number, length: number): Promise<void> {
+    assertSectors(this.size, offset, length)
+    return this.#each(offset, length, (part) => this.#zeroPart(part))
+  }
+
+  /** What the overlay does not own yet stays as it is: nobody may rely on what they discarded. */
+  discard(offset: number, length: number): Promise<void> {
+    assertSectors(this.size, offset, length)
+    return this.#each(offset, length, (part) => {
+      return this.#map.mayOwn(part.cluster) ? this.#zeroPart(part) : undefined
+    })
+  }
+
+  /** Joins a flush that has not begun yet. */
+  flush(): Promise<void> {
+    this.#nextFlush ??= this.#flushAfter(this.#flushing)
+    return this.#nextFlush
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await using _base = this.#base
+    await using _place = this.#place
+    await this.flush()
+  }
+
+  async #flushAfter(before: Promise<void>): Promise<void> {
+    await before.catch(() => {})
+    this.#nextFlush = undefined
+    this.#flushing = this.#flushNow()
+    return this.#flushing
+  }
+
+  /** What the changed pages name was written before; it is on the disk before they are. */
+  async #flushNow(): Promise<void> {
+    const pages = this.#map.takeDirty()
+    const places = this.#pool.resting()
+    try {
+      await this.#place.synchronize()
+      if (pages.length > 0) {
+        await this.#map.writeDurable(pages)
+        await this.#place.synchronize()
+      }
+    } catch (error) {
+      this.#map.putBackDirty(pages)
+      for (const place of places) this.#pool.give(place)
+      throw error
+    }
+    this.#pool.rested(places)
+  }
+
+  async #each(
+    offset: number,
+    length: number,
+    work: (part: Part) => Promise<void> | undefined,
+  ): Promise<void> {
+    const works = partsOf(offset, length).map(async (part) => {
+      await work(part)
+    })
+    for (const result of await Promise.allSettled(works)) {
+      if (result.status === 'rejected') throw result.reason
+    }
+  }
+
+  async #readPart(part: Part, target: Uint8Array): Promise<void> {
+    if (!this.#map.mayOwn(part.cluster)) return this.#base.read(target, part.offset)
+    return this.#locks.shared(part.cluster, async () => {
+      const entry = await this.#map.entry(part.cluster)
+      const reads: Promise<void>[] = []
+      for (const run of runsOf(part, entry)) {
+        const piece = target.subarray(run.from, run.from + run.length)
+        if (!run.owned) reads.push(Promise.resolve(this.#base.read(piece, part.offset + run.from)))
+        else if (entry.place === undefined) piece.fill(0)
+        else reads.push(this.#place.read(piece, this.#at(entry.place, part.inside + run.from)))
+      }
+      for (const result of await Promise.allSettled(reads)) {
+        if (result.status === 'rejected') throw result.reason
+      }
+    })
+  }
+
+  async #writePart(part: Part, data: Uint8Array): Promise<void> {
+    const { cluster } = part
+    if ((await this.#map.entry(cluster)).place === undefined) {
+      await this.#locks.exclusive(cluster, () => this.#allocate(cluster))
+    }
+    const written = await this.#locks.shared(cluster, async () => {
+      const { place, bits } = await this.#map.entry(cluster)
+      if (place === undefined) return false
+      await this.#place.write(data, this.#at(place, part.inside))
+      if (!ownsAll(bits, part)) await this.#map.change(cluster, (entry) => own(entry.bits, part))
+      return true
+    })
+    // A discard came in between.
+    if (!written) await this.#writePart(part, data)
+  }
+
+  /** Gives the cluster a place; what it owns as zeroes is made so there first. */
+  async #allocate(cluster: number): Promise<void> {
+    const { place, bits } = await this.#map.entry(cluster)
+    if (place !== undefined) return
+    const given = this.#pool.take()
+    try {
+      if (bits.some((byte) => byte !== 0)) await this.#place.write(ZEROES, this.#at(given, 0))
+    } catch (error) {
+      this.#pool.give(given)
+      throw error
+    }
+    await this.#map.change(cluster, (entry) => (entry.place = given))
+  }
+
+  async #zeroPart(part: Part): Promise<void> {
+    const { cluster } = part
+    const end = Math.min(this.size, (cluster + 1) * CLUSTER_BYTES)
+    const whole = part.inside === 0 && part.offset + part.length === end
+    const lock = whole ? 'exclusive' : 'shared'
+    await this.#locks[lock](cluster, async () => {
+      const { place, bits } = await this.#map.entry(cluster)
+      if (place === undefined && ownsAll(bits, part)) return
+      if (place !== undefined && !whole) {
+        await this.#place.write(ZEROES.subarray(0, part.length), this.#at(place, part.inside))
+      }
+      await this.#map.change(cluster, (entry) => {
+        own(entry.bits, part)
+        if (whole) entry.place = undefined
+      })
+      if (place !== undefined && whole) this.#pool.give(place)
+    })
+    if (whole) this.#freeSoon()
+  }
+
+  /** Places that rest are room for those who wait, and a file system need not flush after a discard. */
+  #freeSoon(): void {
+    if (this.#pool.restingCount === 0 || this.quota.hasRoom(this.quota.reserveBytes)) return
+    this.flush().catch(() => {})
+  }
+
+  #at(place: number, inside: number): number {
+    return this.#layout.data + place * CLUSTER_BYTES + inside
+  }
+}
+
+/** The maps are made of zeroes, and the header is written when they are on the disk. */
+async function format(
+  place: Place,
+  layout: Layout,
+  sizeBytes: number,
+  identity: string,
+): Promise<void> {
+  for (let at = layout.durableMap; at < layout.data; at += ZEROES.length) {
+    await place.write(ZEROES.subarray(0, Math.min(ZEROES.length, layout.data - at)), at)
+  }
+  await place.synchronize()
+  await place.write(encodeHeader(sizeBytes, identity), 0)
+  await place.synchronize()
+}
+
+/** What of a range lies in one cluster. */
+interface Part {
+  readonly cluster: number
+  /** Of the disk, and from the beginning of the cluster and of the range. */
+  readonly offset: number
+  readonly inside: number
+  readonly from: number
+  readonly length: number
+}
+
+function partsOf(offset: number, length: number): Part[] {
+  const parts: Part[] = []
+  const end = offset + length
+  for (let at = offset; at < end;) {
+    const cluster = Math.floor(at / CLUSTER_BYTES)
+    const next = Math.min(end, (cluster + 1) * CLUSTER_BYTES)
+    const inside = at - cluster * CLUSTER_BYTES
+    parts.push({ cluster, offset: at, inside, from: at - offset, length: next - at })
+    at = next
+  }
+  return parts
+}
+
+function ownsSector(bits: Uint8Array, sector: number): boolean {
+  return (bits[sector >> 3]! & (1 << (sector & 7))) !== 0
+}
+
+function sectorsOf({ inside, length }: Part): readonly [first: number, end: number] {
+  return [Math.floor(inside / SECTOR), Math.ceil((inside + length) / SECTOR)]
+}
+
+function ownsAll(bits: Uint8Array, part: Part): boolean {
+  const [first, end] = sectorsOf(part)
+  for (let sector = first; sector < end; sector++) if (!ownsSector(bits, sector)) return false
+  return true
+}
+
+function own(bits: Uint8Array, part: Part): void {
+  const [first, end] = sectorsOf(part)
+  for (let sector = first; sector < end; sector++) bits[sector >> 3]! |= 1 << (sector & 7)
+}
+
+/** Runs of sectors with the same owner; `from` counts from the beginning of the part. */
+function* runsOf(
+  part: Part,
+  entry: Entry | undefined,
+): Generator<{ owned: boolean; from: number; length: number }> {
+  if (entry === undefined) {
+    yield { owned: false, from: 0, length: part.length }
+    return
+  }
+  const [first, end] = sectorsOf(part)
+  const start = part.inside
+  for (let sector = first; sector < end;) {
+    const owned = ownsSector(entry.bits, sector)
+    let next = sector + 1
+    while (next < end && ownsSector(entry.bits, next) === owned) next++
+    const from = Math.max(sector * SECTOR, start) - start
+    const to = Math.min(next * SECTOR, start + part.length) - start
+    yield { owned, from, length: to - from }
+    sector = next
+  }
+}
+
+function assertSectors(size: number, offset: number, length: number): void {
+  assertRange(size, offset, length)
+  assert(offset % SECTOR === 0)
+  assert(length % SECTOR === 0)
+}

@@ -1,0 +1,20 @@
+import { UsageError } from '../../errors.ts'
+import type { Call, Command } from '../command.ts'
+import { ask } from '../control.ts'
+import { deviceIndex } from '../options.ts'
+import { parseSize } from '../size.ts'
+
+export const resizeOverlay: Command = {
+  name: 'resize-overlay',
+  summary: 'give the overlay of a device another limit',
+  operands: ['/dev/nbdN', 'SIZE'],
+  options: [],
+  run: runResizeOverlay,
+}
+
+async function runResizeOverlay({ operands: [device = '', size = ''] }: Call): Promise<number> {
+  const limitBytes = parseSize(size)
+  if (limitBytes === undefined) throw new UsageError(`'${size}' is not a size such as 64M or 1G`)
+  await ask(deviceIndex(device), { kind: 'resize-overlay', limitBytes })
+  return 0
+}

@@ -1,0 +1,104 @@
+import { uptime } from 'node:os'
+import { printable } from '../image-name.ts'
+import { announce, readPartitions, tuneQueue } from '../kernel/block-sysfs.ts'
+import type { KernelLog } from '../kernel/log.ts'
+import { disconnect } from '../kernel/nbd-device.ts'
+import type { DevicePlan } from '../plan.ts'
+import type { Served } from '../stack.ts'
+import { ControlServer, socketPath } from './control.ts'
+import type { DeviceFacts } from './device-status.ts'
+import { liveStatus, resizeOverlay } from './live-status.ts'
+import {
+  type ResumeRecord,
+  makeRunDirectory,
+  removeRunFiles,
+  writeFacts,
+  writeResumeRecord,
+} from './run-files.ts'
+import { surviveEverything } from './survival.ts'
+
+/** What a daemon was started with, and what it serves. */
+export interface Service {
+  readonly plan: DevicePlan
+  readonly served: Served
+  /** What the daemon before it left, if this one took over. */
+  readonly before: ResumeRecord | undefined
+  readonly argv: readonly string[]
+  readonly directory: string
+  readonly log: KernelLog | undefined
+}
+
+/**
+ * Makes the device `index` one that others can use and ask about, until it is disposed of. If that
+ * fails, a new device is taken apart again: it would have no daemon.
+ */
+export async function appear(index: number, service: Service): Promise<Disposable> {
+  const { before, served, log } = service
+  try {
+    surviveEverything(log, index)
+    if (before === undefined) await settle(index)
+    const record = before ?? recordOf(index, service)
+    const facts = factsOf(service, record)
+    const control = await controlServer(index, facts, served)
+    writeResumeRecord(record)
+    writeFacts(index, facts)
+    return {
+      [Symbol.dispose]() {
+        control[Symbol.dispose]()
+        removeRunFiles(index)
+      },
+    }
+  } catch (error) {
+    if (before === undefined) disconnect(index)
+    throw error
+  }
+}
+
+/** Makes the device usable: its queue, its partitions, and what udev thinks of it. */
+async function settle(index: number): Promise<void> {
+  await tuneQueue(index)
+  await readPartitions(index)
+  await announce(index)
+}
+
+function recordOf(index: number, { argv, directory, served }: Service): ResumeRecord {
+  return {
+    argv: [...argv],
+    directory,
+    index,
+    identity: served.identity,
+    attachedAtUptimeMs: uptimeMs(),
+  }
+}
+
+function factsOf(
+  { plan, served }: Service,
+  { index, attachedAtUptimeMs }: ResumeRecord,
+): DeviceFacts {
+  return {
+    device: `/dev/nbd${index}`,
+    pid: process.pid,
+    image: printable(plan.image),
+    sizeBytes: served.source.size,
+    access: served.access,
+    attachedAtUptimeMs,
+    daemonSinceUptimeMs: uptimeMs(),
+  }
+}
+
+function uptimeMs(): number {
+  return Math.round(uptime() * 1000)
+}
+
+function controlServer(index: number, facts: DeviceFacts, served: Served): Promise<ControlServer> {
+  makeRunDirectory()
+  return ControlServer.open(socketPath(index), (request) => {
+    switch (request.kind) {
+      case 'status':
+        return { kind: 'status', status: liveStatus(facts, served) }
+      case 'resize-overlay':
+        resizeOverlay(served, request.limitBytes)
+        return { kind: 'done' }
+    }
+  })
+}

@@ -1,0 +1,101 @@
+import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import * as z from 'zod/mini'
+import { KernelRefused } from '../errors.ts'
+import { DeviceFacts } from './device-status.ts'
+
+/**
+ * What runs, in files that outlive the initramfs: for each device /run/netcow/nbdN.json, for
+ * everyone to read, and nbdN.resume, with which root can start another daemon for it.
+ */
+
+export const RUN_DIRECTORY = '/run/netcow'
+
+const ResumeRecord = z.object({
+  /** The words of the attach, without the device. May hold what is nobody's business. */
+  argv: z.array(z.string()),
+  /** What relative paths in them are relative to. */
+  directory: z.string(),
+  index: z.number(),
+  /** Which versions of which files the device is read from. */
+  identity: z.string(),
+  attachedAtUptimeMs: z.number(),
+})
+export type ResumeRecord = z.infer<typeof ResumeRecord>
+
+/** The words with which a daemon takes the device over. */
+export function resumeArgv({ argv, index }: ResumeRecord): string[] {
+  return [...argv, `--resume=/dev/nbd${index}`]
+}
+
+export function makeRunDirectory(): void {
+  mkdirSync(RUN_DIRECTORY, { recursive: true, mode: 0o755 })
+}
+
+export function writeFacts(index: number, facts: DeviceFacts): void {
+  replace(`nbd${index}.json`, facts, 0o644)
+}
+
+export function readFacts(index: number): DeviceFacts {
+  return DeviceFacts.parse(read(`nbd${index}.json`, index))
+}
+
+export function writeResumeRecord(record: ResumeRecord): void {
+  replace(`nbd${record.index}.resume`, record, 0o600)
+}
+
+/** Throws `KernelRefused` if netcow has not attached this device. */
+export function readResumeRecord(index: number): ResumeRecord {
+  return ResumeRecord.parse(read(`nbd${index}.resume`, index))
+}
+
+export function removeRunFiles(index: number): void {
+  for (const kind of ['json', 'resume']) {
+    rmSync(`${RUN_DIRECTORY}/nbd${index}.${kind}`, { force: true })
+  }
+}
+
+/** The N of every /dev/nbdN that netcow attached, in order. */
+export function attachedDevices(): number[] {
+  const names = listed().map((name) => /^nbd(\d+)\.json$/.exec(name)?.[1])
+  return names
+    .flatMap((digits) => (digits === undefined ? [] : [Number(digits)]))
+    .toSorted(byNumber)
+}
+
+function byNumber(left: number, right: number): number {
+  return left - right
+}
+
+function replace(name: string, content: unknown, mode: number): void {
+  makeRunDirectory()
+  const path = `${RUN_DIRECTORY}/${name}`
+  rmSync(`${path}.new`, { force: true })
+  writeFileSync(`${path}.new`, `${JSON.stringify(content)}\n`, { mode })
+  renameSync(`${path}.new`, path)
+}
+
+function read(name: string, index: number): unknown {
+  try {
+    return JSON.parse(readFileSync(`${RUN_DIRECTORY}/${name}`, 'utf8'))
+  } catch (cause) {
+    if (!isMissing(cause)) throw cause
+    throw new KernelRefused('the device was not attached by netcow', {
+      where: { device: `/dev/nbd${index}` },
+      advice: 'see netcow list',
+      cause,
+    })
+  }
+}
+
+function listed(): string[] {
+  try {
+    return readdirSync(RUN_DIRECTORY)
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

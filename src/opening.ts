@@ -1,0 +1,45 @@
+import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { type CacheCounters, NO_CACHE, added } from './block/cache.ts'
+import { Patience } from './block/retry.ts'
+import type { SourceState } from './http/state.ts'
+import type { DevicePlan } from './plan.ts'
+import type { Vitals } from './vitals.ts'
+
+/** What everything that is opened together shares: its patience, and what is to be seen of it. */
+export class Opening extends Patience {
+  readonly sources: (() => SourceState)[] = []
+  readonly caches: (() => CacheCounters)[] = []
+  readonly #identities: string[] = []
+
+  /** A local file has been opened. */
+  async openedFile(path: string, size: number): Promise<void> {
+    const stats = await stat(path)
+    // A file that was written to since is another one; the time of a disk's name means nothing.
+    this.#identities.push(`${size} bytes, ${stats.isFile() ? stats.mtimeMs : 'a disk'}`)
+  }
+
+  /** A file on a server has been opened, in the version that `state` knows. */
+  openedUrl(state: () => SourceState, cache: () => CacheCounters): void {
+    this.sources.push(state)
+    this.caches.push(cache)
+    const { sizeBytes, servers } = state()
+    const identity = servers.find((server) => server.identity !== undefined)?.identity
+    this.#identities.push(`${sizeBytes} bytes, ${identity}`)
+  }
+
+  /** A file has been fetched whole. */
+  openedBytes(bytes: Uint8Array): void {
+    this.#identities.push(createHash('sha256').update(bytes).digest('hex'))
+  }
+
+  vitals({ format, snapshot, offset, sizeLimit, sectorBytes }: DevicePlan): Vitals {
+    const reading = [format, snapshot, offset, sizeLimit, sectorBytes]
+    const parts = JSON.stringify([reading, this.#identities])
+    return {
+      states: () => this.sources.map((state) => state()),
+      cache: () => this.caches.map((counters) => counters()).reduce(added, NO_CACHE),
+      identity: createHash('sha256').update(parts).digest('hex'),
+    }
+  }
+}

@@ -1,0 +1,24 @@
+import type { CacheCounters } from './block/cache.ts'
+import type { SourceState } from './http/state.ts'
+
+/** What can be seen of a device in use, and what can be changed of it. */
+export interface Vitals {
+  /** How the files on servers are doing that the bytes come from, the topmost first. */
+  readonly states: () => readonly SourceState[]
+  /** What is kept of them. */
+  readonly cache: () => CacheCounters
+  /** The same again for the same versions of all files of the image, read in the same way. */
+  readonly identity: string
+  /** Absent if nothing is written, or into the image itself. */
+  readonly overlay?: OverlayVitals
+}
+
+export interface OverlayVitals {
+  readonly kind: 'memory' | 'disk'
+  readonly usedBytes: number
+  readonly limitBytes: number
+  /** How many writes wait for room. */
+  readonly waitingWrites: number
+  /** Sets another limit; what is used beyond it stays. */
+  resize(limitBytes: number): void
+}
