@@ -7,7 +7,7 @@ if [ -e /dev/ttyAMA0 ]; then exec 3>/dev/ttyS0; else exec 3>/dev/ttyS1; fi
 seconds_since_boot() { cut -d' ' -f1 /proc/uptime; }
 
 # Free text as the inside of a JSON string.
-plain() { printf %s "$*" | tr -d '\\"' | tr '\n\t' '  ' | tr -cd '[:print:]' | cut -c1-300; }
+plain() { printf %s "$*" | tr -d '\\"' | tr '\n\t' '  ' | tr -cd ' -~' | cut -c1-300; }
 
 measure() { printf '{"measure":"%s","value":%s}\n' "$1" "$2" >&3; }
 
