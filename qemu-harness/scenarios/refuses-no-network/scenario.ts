@@ -2,7 +2,7 @@ import type { Scenario } from '../../scenario.ts'
 
 export const scenario: Scenario = {
   description: 'the network cable is not plugged in; dracut gives up when rd.retry says so',
-  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  image: { suite: 'trixie', layout: 'gpt', compression: 'zstd' },
   tested: false,
   deadlineMs: 600_000,
   words: (url) => [`root=netcow:${url}`, 'rd.retry=20'],
