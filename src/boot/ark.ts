@@ -20,6 +20,12 @@ const PLACE = '/.netcow'
 const PROGRAMS = '/bin'
 export const DAEMON = '@netcow'
 
+/**
+ * busybox, which may be behind any name, looks at the last part of its first word to know what it
+ * is; other shells do not care.
+ */
+const SHELL = '@/sh'
+
 /** Shown as they are, with everything that is mounted there. */
 const TREES = ['/proc', '/sys', '/dev', '/run']
 /** Names and certificates, as far as they are there. */
@@ -35,11 +41,10 @@ const CONFIGURATION = [
 /** Helpers of the daemon. */
 const HELPERS = ['/usr/sbin/blkid', '/sbin/blkid', '/usr/bin/blkid']
 
-/** What the shell is called in the ark, and with which words before those of a shell it is run. */
+/** How the shell is started in the ark. */
 export interface Shell {
   readonly path: string
   readonly argv0: string
-  readonly words: readonly string[]
 }
 
 /** What goes into the ark, as files of the initramfs and their names in the ark. */
@@ -68,7 +73,7 @@ export function gather(needed: readonly string[]): Cargo {
       ...needed.filter((file) => existsSync(file)).map((file) => [file, file] as const),
     ],
     copied: CONFIGURATION.filter((file) => existsSync(file)),
-    shell: called(basename(shell)),
+    shell: { path: join(PROGRAMS, basename(shell)), argv0: SHELL },
   }
 }
 
@@ -87,14 +92,6 @@ export function enterArk({ shown, copied }: Cargo): void {
   for (const file of copied) keep(file)
   mkdirSync(join(PLACE, 'tmp'))
   makeRoot(PLACE)
-}
-
-/** busybox looks at its name to know what it is; other shells do not care. */
-function called(name: string): Shell {
-  const path = join(PROGRAMS, name)
-  return name === 'busybox'
-    ? { path, argv0: '@/busybox', words: ['sh'] }
-    : { path, argv0: '@keep-netcow', words: [] }
 }
 
 /** Mounts a file of the initramfs on one of the ark. */

@@ -37,10 +37,10 @@ export function startKept(
   options: SpawnOptions,
 ): ChildProcess {
   const cargo = gather(needed)
-  const { path, argv0, words } = cargo.shell
+  const { path, argv0 } = cargo.shell
   return inPrivateMounts(() => {
     enterArk(cargo)
-    return spawn(path, [...words, '-c', SCRIPT, device, ...argv], {
+    return spawn(path, ['-c', SCRIPT, device, ...argv], {
       ...options,
       argv0,
       cwd: '/',

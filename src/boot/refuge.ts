@@ -6,6 +6,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { KernelRefused } from '../errors.ts'
@@ -36,8 +37,12 @@ const PLACE = '/netcow'
 const WHOLE = '/run/netcow/initramfs'
 
 const PROGRAM = '/shutdown'
-/** Where systemd puts what it takes along; from version 254 on it no longer makes them. */
+/**
+ * Where systemd puts what it takes along; from version 254 on it no longer makes them. What is a
+ * mount point already it leaves as it is, so there is a file in each, which keeps the directory.
+ */
 const ROOMS = ['dev', 'proc', 'sys', 'run', 'oldroot']
+const KEPT_BY = '.netcow'
 
 /**
  * Throws `KernelRefused` when this initramfs cannot keep it.
@@ -55,7 +60,7 @@ export function makeRefuge(unmountsFirst: boolean): void {
     fill(place)
     mkdirSync(REFUGE, { recursive: true })
     cpSync(REFUGE, place, { recursive: true })
-    for (const room of ROOMS) mkdirSync(join(place, room), { recursive: true })
+    for (const room of ROOMS) furnish(join(place, room))
     bindMount(place, REFUGE)
     if (unmountsFirst) for (const path of lasting(REFUGE)) bindMount(path, path)
     mountTmpfs(PLACE, 'size=4k')
@@ -76,12 +81,16 @@ export function switchRootUnmountsFirst(): boolean {
   })
 }
 
-/** What must not be deleted: all files, and directories with nothing in them. */
+function furnish(room: string): void {
+  mkdirSync(room, { recursive: true })
+  writeFileSync(join(room, KEPT_BY), '')
+}
+
+/** What must not be deleted: all files, and with them their directories. */
 function lasting(directory: string): string[] {
   const entries = readdirSync(directory, { recursive: true, withFileTypes: true })
   const files = entries.filter((entry) => entry.isFile())
-  const rooms = ROOMS.map((room) => join(directory, room))
-  return [...files.map(({ parentPath, name }) => join(parentPath, name)), ...rooms]
+  return files.map(({ parentPath, name }) => join(parentPath, name))
 }
 
 /** Gives everything that netcow runs from a second name below `place`. */

@@ -53,10 +53,10 @@ echo "names: $(while read -r line; do echo "$line"; done </etc/resolv.conf)"
 echo "<7>netcow: a test of the ark" >/dev/null && echo 'devices'
 \`
 const cargo = gather(['/etc/key'])
-const { path, argv0, words } = cargo.shell
+const { path, argv0 } = cargo.shell
 const child = inPrivateMounts(() => {
   enterArk(cargo)
-  return spawn(path, [...words, '-c', script], {
+  return spawn(path, ["-c", script], {
     argv0, cwd: '/', stdio: ['pipe', 'inherit', 'inherit'], env: { PATH: '/bin' },
   })
 })
