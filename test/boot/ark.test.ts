@@ -10,6 +10,8 @@ const directory = t.testdir()
 /** $1 is this repository, $2 Node, $3 the program: makes an initramfs of them and runs it there. */
 const INITRAMFS = `
 set -eu
+# Of the program that runs the tests, for whom there is nothing in there.
+unset NODE_OPTIONS
 repository=$1 node=$2 program=$3
 root=$(mktemp -d)
 mount -t tmpfs tmpfs "$root"

@@ -12,6 +12,8 @@ import t from 'tap'
  */
 const INITRAMFS = `
 set -e
+# Of the program that runs the tests, for whom there is nothing in there.
+unset NODE_OPTIONS
 mount -t tmpfs tmpfs "$4"
 cd "$4"
 mkdir -p usr/bin usr/lib usr/lib64 proc run/initramfs "./$1" new
