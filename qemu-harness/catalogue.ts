@@ -9,8 +9,8 @@ import { architectureObstacle, networkObstacle } from './obstacles.ts'
 import { loadScenario, scenarioNames } from './scenario.ts'
 import type { Workshop } from './workshop.ts'
 
-/** A boot takes half a minute under TCG on an idle machine; a hung one never ends by itself. */
-export const DEADLINE_MS = 300_000
+/** A boot takes a minute under TCG on an idle machine, five on a busy one; a hung one never ends by itself. */
+export const DEADLINE_MS = 600_000
 /** Enough for a small Debian, its daemon and its overlay. */
 export const MEMORY_MIB = 1024
 

@@ -31,7 +31,7 @@ export interface Scenario {
   readonly disksMiB?: readonly number[]
   /** A first disk of this file system, with the image as a file in it; none unless said. */
   readonly localDisk?: DiskFormat
-  /** When the machine is taken for hung; five minutes unless said. */
+  /** When the machine is taken for hung; ten minutes unless said. */
   readonly deadlineMs?: number
   /**
    * The part of the kernel command line that is about the root, `root=netcow:URL` unless said;
