@@ -12,6 +12,7 @@ import { exitCodeOf, lineOf } from '../cli/terminal.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
+import { leaveUnit } from '../kernel/cgroup.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { fail, onFailOf } from './failure.ts'
 import { findRoot } from './find-root.ts'
@@ -121,6 +122,7 @@ async function attachRoot(
       say(outcome.line)
       return outcome.exitCode
     }
+    leaveUnit(readFacts(BOOT_INDEX).pid)
   }
   if (!words.findsRoot || rootIsLinked()) return 0
   linkRoot(await findRoot(BOOT_INDEX))
