@@ -122,7 +122,7 @@ async function attachRoot(
       say(outcome.line)
       return outcome.exitCode
     }
-    leaveUnit(readFacts(BOOT_INDEX).pid)
+    leaveUnit('netcow.service')
   }
   if (!words.findsRoot || rootIsLinked()) return 0
   linkRoot(await findRoot(BOOT_INDEX))

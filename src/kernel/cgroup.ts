@@ -1,15 +1,20 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 const ROOT = '/sys/fs/cgroup'
 const OURS = `${ROOT}/netcow`
 
 /**
- * Takes a process out of the unit of systemd that it was started in, into a control group that no
- * unit owns: what is left of a unit of the initramfs is stopped by the systemd of the root, with all
- * its processes. Does nothing where there is no systemd, or no unified hierarchy of groups.
+ * Takes what this process has started out of the unit of systemd called `unit`, if it runs in that,
+ * into a control group that no unit owns: what is left of a unit of the initramfs is stopped by the
+ * systemd of the root, with all its processes.
  */
-export function leaveUnit(pid: number): void {
-  if (!existsSync('/run/systemd/system') || !existsSync(`${ROOT}/cgroup.controllers`)) return
+export function leaveUnit(unit: string): void {
+  // The line of the unified hierarchy (cgroups(7)).
+  const [, path = ''] = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8')) ?? []
+  if (!path.endsWith(`/${unit}`)) return
   mkdirSync(OURS, { recursive: true })
-  writeFileSync(`${OURS}/cgroup.procs`, `${pid}`)
+  const processes = readFileSync(`${ROOT}${path}/cgroup.procs`, 'utf8').trim().split('\n')
+  for (const pid of processes) {
+    if (Number(pid) !== process.pid) writeFileSync(`${OURS}/cgroup.procs`, pid)
+  }
 }
