@@ -31,11 +31,11 @@ rewrite() {
   forget && cmp /tmp/expected "$device"
 }
 trim() {
-  blkdiscard --offset 8M --length 4M "$device" &&
-    blkdiscard --zeroout --offset 16M --length 512 "$device" &&
+  /sbin/blkdiscard --offset 8M --length 4M "$device" &&
+    /sbin/blkdiscard --zeroout --offset 16M --length 512 "$device" &&
     dd if=/dev/zero of=/tmp/expected bs=1M seek=8 count=4 conv=notrunc 2>/dev/null &&
     dd if=/dev/zero of=/tmp/expected bs=512 seek=32768 count=1 conv=notrunc 2>/dev/null &&
-    forget && cmp /tmp/expected "$device" && blkdiscard "$device" && forget &&
+    forget && cmp /tmp/expected "$device" && /sbin/blkdiscard "$device" && forget &&
     zeroes 32768 | cmp - "$device"
 }
 detach() {

@@ -47,10 +47,10 @@ for type in ext4 xfs btrfs; do
   check "${type}_attach" attach
   device=/dev/nbd0
   case $type in
-    ext4) mke2fs -q -t ext4 "$device" ;;
-    *) mkfs.$type -q "$device" ;;
+    ext4) /sbin/mke2fs -q -t ext4 "$device" ;;
+    *) "/sbin/mkfs.$type" -q "$device" ;;
   esac
-  mount -o discard "$device" /mnt
+  mount -t "$type" -o discard "$device" /mnt
   check "${type}_fills" fills
   check "${type}_frees" frees $type
   check "${type}_goes_on" goes_on
