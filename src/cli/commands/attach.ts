@@ -3,6 +3,7 @@ import { KernelRefused, UsageError } from '../../errors.ts'
 import type { ImageName } from '../../image-name.ts'
 import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { ask } from '../control.ts'
 import { launchDaemon } from '../launch.ts'
 import type { Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
@@ -28,6 +29,7 @@ async function runAttach(call: Call): Promise<number> {
   if (process.getuid?.() !== 0) {
     throw new KernelRefused('only root may attach a device', { advice: 'run it with sudo' })
   }
+  if (options.resume !== undefined) await refuseWhileServed(options.resume)
   const outcome = await launchDaemon(
     record === undefined ? argv : resumeArgv(record),
     record?.directory ?? process.cwd(),
@@ -42,6 +44,19 @@ async function runAttach(call: Call): Promise<number> {
       terminal.say('error', outcome.line)
       return outcome.exitCode
   }
+}
+
+/** Two daemons would write to the same overlay. */
+async function refuseWhileServed(index: number): Promise<void> {
+  const answers = await ask(index, { kind: 'status' }).then(
+    () => true,
+    () => false,
+  )
+  if (!answers) return
+  throw new KernelRefused('the device has a daemon that is alive', {
+    where: { device: `/dev/nbd${index}` },
+    advice: 'see netcow status',
+  })
 }
 
 function resumeRecord(index: number, { operands: [image] }: Call): ResumeRecord {
