@@ -51,7 +51,7 @@ export async function build(architecture = ownArchitecture()): Promise<string> {
   try {
     const node = join(work, 'node')
     strippedNode(architecture, node)
-    const script = await bundled(work)
+    const script = await bundled('src/main.ts', work)
     const baked = await bake(architecture, work, node, script)
     trim(baked)
     chmodSync(baked, 0o755)
@@ -63,10 +63,11 @@ export async function build(architecture = ownArchitecture()): Promise<string> {
   return executable
 }
 
-async function bundled(work: string): Promise<string> {
-  const outfile = join(work, 'netcow.cjs')
+/** Makes one file, netcow.cjs in `folder`, of a program of this repository and all that it imports. */
+export async function bundled(program: string, folder: string): Promise<string> {
+  const outfile = join(folder, 'netcow.cjs')
   await bundle({
-    entryPoints: [join(root, 'src/main.ts')],
+    entryPoints: [join(root, program)],
     outfile,
     bundle: true,
     platform: 'node',

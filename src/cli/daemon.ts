@@ -46,8 +46,7 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     noted: (line: string) => log?.write('info', line),
   }
   try {
-    const plan = lasting(await attachPlan(image, options))
-    process.chdir(RUN)
+    const plan = await lastingPlan(image, options)
     const before = options.resume === undefined ? undefined : readResumeRecord(options.resume)
     const served = await (before ? reopened(plan, before, report) : openForUse(plan, report))
     await using _source = served.source
@@ -74,7 +73,11 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
 
 /** Nothing but /run lasts: every other path ends with the initramfs. Leases are read there for ever. */
 const RUN = '/run'
-function lasting(plan: DevicePlan): DevicePlan {
+
+/** Reads what the words of an attach name while it is there, and moves to where something will be. */
+export async function lastingPlan(image: string, options: Options): Promise<DevicePlan> {
+  const plan = await attachPlan(image, options)
+  process.chdir(RUN)
   return { ...plan, http: { ...plan.http, runDirectory: '.' } }
 }
 

@@ -39,7 +39,8 @@ export async function appear(index: number, service: Service): Promise<Disposabl
     if (before === undefined) await settle(index)
     const record = before ?? recordOf(index, service)
     const facts = factsOf(service, record)
-    const control = await controlServer(index, facts, served)
+    makeRunDirectory()
+    const control = await controlServer(socketPath(index), facts, served)
     writeResumeRecord(record)
     writeFacts(index, facts)
     return {
@@ -90,9 +91,13 @@ function uptimeMs(): number {
   return Math.round(uptime() * 1000)
 }
 
-function controlServer(index: number, facts: DeviceFacts, served: Served): Promise<ControlServer> {
-  makeRunDirectory()
-  return ControlServer.open(socketPath(index), (request) => {
+/** Answers for a device on a socket at `path`. */
+export function controlServer(
+  path: string,
+  facts: DeviceFacts,
+  served: Served,
+): Promise<ControlServer> {
+  return ControlServer.open(path, (request) => {
     switch (request.kind) {
       case 'status':
         return { kind: 'status', status: liveStatus(facts, served) }

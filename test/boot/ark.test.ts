@@ -1,40 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import t from 'tap'
+import { inInitramfs } from '../fixtures/initramfs.ts'
 
 /** In mount and process namespaces of its own the test can empty the root that it runs in. */
 const skip = process.getuid?.() === 0 ? false : 'only root has mounts of its own'
-const directory = t.testdir()
-
-/** $1 is this repository, $2 Node, $3 the program: makes an initramfs of them and runs it there. */
-const INITRAMFS = `
-set -eu
-# Of the program that runs the tests, for whom there is nothing in there.
-unset NODE_OPTIONS
-repository=$1 node=$2 program=$3
-root=$(mktemp -d)
-mount -t tmpfs tmpfs "$root"
-cd "$root"
-mkdir -p bin proc sys dev run etc tmp
-mount -t proc proc proc
-mount --rbind /sys sys
-mount --rbind /dev dev
-mount -t tmpfs tmpfs run
-for file in umount; do cp -L "$(command -v $file)" bin/; done
-bring() { mkdir -p "./\${1%/*}" && cp -L "$1" "./$1"; }
-cp -L "$node" bin/node
-cp -L /bin/dash bin/sh
-for file in $(ldd "$node" /bin/dash bin/umount | sed -n 's|.*[[:space:]]\\(/[^ ]*\\) (0x.*|\\1|p' | sort -u); do bring "$file"; done
-mkdir repository
-cp -r "$repository/src" "$repository/package.json" repository/
-cp "$program" repository/program.ts
-echo 'nameserver 192.0.2.1' >etc/resolv.conf
-echo secret >etc/key
-mkdir old
-pivot_root . old
-exec /bin/sh -c 'umount -l /old && exec /bin/node /repository/program.ts'
-`
+const directory = t.testdir({
+  files: { etc: { 'resolv.conf': 'nameserver 192.0.2.1\n', key: 'secret\n' }, repository: {} },
+  run: {},
+})
 
 /** Runs in the initramfs: sails an ark, empties the initramfs as switch_root does, and says go. */
 const PROGRAM = `
@@ -73,14 +48,17 @@ await once(child, 'exit')
 `
 
 t.test('what is in the ark works when the initramfs has been emptied', { skip }, async (t) => {
-  const program = join(directory, 'program.ts')
-  writeFileSync(program, PROGRAM)
-  const unshare = ['--mount', '--pid', '--fork', '--kill-child', 'sh', '-c', INITRAMFS, 'sh']
-  const { stdout, stderr } = spawnSync(
-    'unshare',
-    [...unshare, resolve('.'), process.execPath, program],
-    { encoding: 'utf8', env: { PATH: process.env['PATH'] } },
+  const files = join(directory, 'files')
+  writeFileSync(join(files, 'repository/program.ts'), PROGRAM)
+  const [unshare = '', ...words] = inInitramfs(
+    files,
+    join(directory, 'run'),
+    '/repository/program.ts',
   )
+  const { stdout, stderr } = spawnSync(unshare, words, {
+    encoding: 'utf8',
+    env: { PATH: process.env['PATH'] },
+  })
   const said = stdout.trim().split('\n')
   t.strictSame(
     said,
