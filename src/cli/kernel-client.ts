@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { KernelRefused } from '../errors.ts'
 import { closeDescriptor, socketPair } from '../kernel/ffi.ts'
 import { connect, isNotConnected, reconnect } from '../kernel/nbd-device.ts'
+import { UNBOUNDED } from '../nbd/allowance.ts'
 import { type Export, plainSession, transmissionFlags } from '../nbd/export.ts'
 import { LendingSocket } from '../nbd/lending-socket.ts'
 import { transmit } from '../nbd/transmission.ts'
@@ -17,8 +18,6 @@ import { transmit } from '../nbd/transmission.ts'
  * sockets wait for each other's thread.
  */
 
-/** The kernel bounds what it has under way by its queue, and must never be kept waiting. */
-const UNBOUNDED = { mostRequests: Infinity, mostBytes: Infinity } as const
 /** The kernel takes a moment to notice that a socket is dead. */
 const RECONNECT_PAUSE_MS = 100
 /** A socket that is still in use after this long belongs to a daemon that lives. */
@@ -96,7 +95,10 @@ export class KernelClient {
   async #transmit(ours: LendingSocket): Promise<'said' | 'vanished'> {
     try {
       const report = (error: unknown) => this.#diary.failed(error)
-      return await transmit(ours, plainSession(this.#served), { ...UNBOUNDED, report })
+      return await transmit(ours, plainSession(this.#served), {
+        bounds: UNBOUNDED,
+        report,
+      })
     } catch (error) {
       this.#diary.failed(error)
       return 'vanished'

@@ -1,5 +1,10 @@
 import type { Writable } from 'node:stream'
-import { SLAB_BYTES, type Slab, giveSlab, takeSlab } from './slab-pool.ts'
+import { SLAB_BYTES, type Slab, giveSlab, slabBytes, takeSlab } from './slab-pool.ts'
+
+/** How much memory a reply of `length` bytes needs at most, but for what it shares with others. */
+export function roomBytes(length: number): number {
+  return length > SLAB_BYTES / 2 ? slabBytes(length) : length
+}
 
 /** A reply that is being made: `length` bytes at `at` of the slab. */
 export interface Room {
@@ -20,13 +25,34 @@ const COPIED_BYTES = 4096
  */
 export class Outbox {
   readonly #stream: Writable
+  readonly #freed: () => void
   #slab: Slab = takeSlab(1)
   /** What is ready to leave: this much of the slab, made of so many rooms. */
   #ready: { slab: Slab; start: number; end: number; rooms: number } | undefined
   #scheduled = false
+  #held = 0
+  #sent = 0
+  #taken = 0
 
-  constructor(stream: Writable) {
+  /** @param freed told of memory that is not held any longer */
+  constructor(stream: Writable, freed: () => void) {
     this.#stream = stream
+    this.#freed = freed
+  }
+
+  /** Bytes of memory that replies hold, from the moment they find room until they are taken. */
+  get held(): number {
+    return this.#held
+  }
+
+  /** Bytes that were given to the stream since the beginning. */
+  get sent(): number {
+    return this.#sent
+  }
+
+  /** Bytes of those that it does not hold any more. */
+  get taken(): number {
+    return this.#taken
   }
 
   /** Room for a reply; it has to be posted or given back. */
@@ -34,7 +60,7 @@ export class Outbox {
     const slab = length > SLAB_BYTES / 2 ? takeSlab(length) : this.#slabWithRoom(length)
     const at = slab.given
     slab.given += length
-    slab.uses++
+    if (slab.uses++ === 0) this.#held += slab.bytes.length
     return { slab, at, length }
   }
 
@@ -58,7 +84,9 @@ export class Outbox {
   send(reply: Uint8Array): void {
     if (reply.length > COPIED_BYTES) {
       this.flush()
-      if (this.#stream.writable) this.#stream.write(reply)
+      if (!this.#stream.writable) return
+      this.#held += reply.length
+      this.#write(reply, () => this.#release(reply.length))
     } else {
       const room = this.room(reply.length)
       room.slab.bytes.set(reply, room.at)
@@ -74,8 +102,9 @@ export class Outbox {
       return
     }
     this.#stream.cork()
+    const last = pieces.length - 1
     for (const [index, piece] of pieces.entries())
-      this.#stream.write(piece, index < pieces.length - 1 ? undefined : () => this.giveBack(room))
+      this.#write(piece, index < last ? undefined : () => this.giveBack(room))
     this.#stream.uncork()
   }
 
@@ -86,8 +115,16 @@ export class Outbox {
     this.#ready = undefined
     const { slab, start, end, rooms } = ready
     if (this.#stream.writable)
-      this.#stream.write(slab.bytes.subarray(start, end), () => this.#free(slab, rooms))
+      this.#write(slab.bytes.subarray(start, end), () => this.#free(slab, rooms))
     else this.#free(slab, rooms)
+  }
+
+  #write(bytes: Uint8Array, over?: () => void): void {
+    this.#sent += bytes.length
+    this.#stream.write(bytes, () => {
+      this.#taken += bytes.length
+      over?.()
+    })
   }
 
   #schedule(): void {
@@ -111,7 +148,14 @@ export class Outbox {
   #free(slab: Slab, rooms: number): void {
     slab.uses -= rooms
     if (slab.uses > 0) return
+    const { length } = slab.bytes
     if (slab === this.#slab) slab.given = 0
     else giveSlab(slab)
+    this.#release(length)
+  }
+
+  #release(length: number): void {
+    this.#held -= length
+    this.#freed()
   }
 }

@@ -2,6 +2,7 @@ import type { Server, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { PeerRefused } from '../errors.ts'
+import { Budget } from './budget.ts'
 import { type Offer, negotiate } from './handshake.ts'
 import { LendingSocket } from './lending-socket.ts'
 import { transmit } from './transmission.ts'
@@ -15,8 +16,15 @@ const FAREWELL_MS = 10_000
 const LINGER_MS = 60_000
 /** A client that has got everything has this long to close its side. */
 const PARTING_MS = 1000
+const MIB = 1024 * 1024
 /** What one client may have under way; a single larger request has to be alone. */
-const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 32 * 1024 * 1024 } as const
+const CLIENT_BOUNDS = { mostRequests: 256, mostBytes: 32 * MIB } as const
+/** What all clients may have under way, whatever they do. */
+const MEMORY_BYTES = 256 * MIB
+/** What is each client's own of that: 24 requests of 64 KiB, or one of a megabyte. */
+const OWN_BYTES = 1.5 * MIB
+/** A client that holds what others wait for has to complete a payload, or take a reply, in this time. */
+const PATIENCE_MS = 10_000
 
 export interface ServerOptions {
   /** Told of what goes wrong and is not the client's doing. */
@@ -25,6 +33,14 @@ export interface ServerOptions {
   readonly negotiationMs?: number
   /** What is under way has this long to end once the server ends; 10 seconds unless said. */
   readonly farewellMs?: number
+  /** A client that stops while it holds memory that others wait for has this long; 10 seconds unless said. */
+  readonly patienceMs?: number
+}
+
+/** What the clients of one server share. */
+function budgetOf({ patienceMs = PATIENCE_MS }: ServerOptions): Budget {
+  const commonBytes = MEMORY_BYTES - MOST_CONNECTIONS * OWN_BYTES
+  return new Budget({ ownBytes: OWN_BYTES, commonBytes, patienceMs })
 }
 
 /** Serves one export to any number of clients that connect to `server`. */
@@ -32,6 +48,7 @@ export class NbdServer {
   readonly #server: Server
   readonly #offer: Offer
   readonly #options: ServerOptions
+  readonly #budget: Budget
   readonly #connections = new Set<Promise<void>>()
   readonly #closing = new AbortController()
 
@@ -39,6 +56,7 @@ export class NbdServer {
     this.#server = server
     this.#offer = offer
     this.#options = options
+    this.#budget = budgetOf(options)
     server.on('connection', (socket) => this.#accept(socket))
   }
 
@@ -59,6 +77,7 @@ export class NbdServer {
     socket.setNoDelay(true)
     const over = serveConnection(socket, this.#offer, {
       ...this.#options,
+      budget: this.#budget,
       signal: this.#closing.signal,
     }).finally(() => this.#connections.delete(over))
     this.#connections.add(over)
@@ -72,9 +91,9 @@ export class NbdServer {
 export async function serveConnection(
   socket: Socket,
   offer: Offer,
-  options: ServerOptions & { readonly signal: AbortSignal },
+  options: ServerOptions & { readonly signal: AbortSignal; readonly budget?: Budget },
 ): Promise<void> {
-  const { signal, report } = options
+  const { signal, report, budget = budgetOf(options) } = options
   // Without a listener an error on the socket would end the process; 'close' follows it.
   socket.on('error', () => {})
   using deadlines = new Deadlines(socket, options)
@@ -83,8 +102,8 @@ export async function serveConnection(
     deadlines.negotiated()
     const { stream = socket } = agreement ?? {}
     if (agreement !== undefined) {
-      const bounds = { ...CLIENT_BOUNDS, report, signal }
-      await deadlines.orFarewell(transmit(stream, agreement.session, bounds))
+      const bounds = { ...CLIENT_BOUNDS, budget }
+      await deadlines.orFarewell(transmit(stream, agreement.session, { bounds, report, signal }))
     }
     await deadlines.takeLeave(stream)
   } catch (error) {
@@ -140,7 +159,10 @@ class Deadlines implements Disposable {
     await Promise.race([taken, this.#gone, this.#farewell.promise])
     clearTimeout(linger)
     // To close at once would break off what is still on its way to a client that goes on asking.
-    await Promise.race([this.#gone, sleep(PARTING_MS, undefined, { ref: false })])
+    const parting = new AbortController()
+    const parted = sleep(PARTING_MS, undefined, { signal: parting.signal }).catch(() => {})
+    await Promise.race([this.#gone, parted])
+    parting.abort()
   }
 
   [Symbol.dispose](): void {

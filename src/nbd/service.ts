@@ -21,6 +21,7 @@ import { mayHoldHole, sparseReply } from './sparse-reply.ts'
 const DISCARD_BYTES = 64 * 1024 * 1024
 /** A step of a prefetch, and of zeroes that must take up space. */
 const STEP_BYTES = 1024 * 1024
+const ZEROES = new Uint8Array(STEP_BYTES)
 /** More than this is not prefetched by one request; no cache is expected to keep more. */
 const MOST_CACHED_BYTES = 1024 * 1024 * 1024
 
@@ -48,10 +49,9 @@ export class Service {
     this.#over = over
   }
 
-  /** How much memory the request takes while it is under way, in bytes. */
-  cost(request: Request): number {
+  /** How much memory the request takes while it is under way, in bytes, beside what is read. */
+  kept(request: Request): number {
     switch (request.type) {
-      case Command.read:
       case Command.write:
         return request.length
       case Command.cache:
@@ -178,9 +178,8 @@ export class Service {
       )
     }
     if (request.has(CommandFlag.fastZero)) throw new Refusal(ErrorValue.notSupported)
-    const zeroes = new Uint8Array(Math.min(STEP_BYTES, request.length))
     return inSlices(request, STEP_BYTES, this.#over, async (offset, length) => {
-      await device.write(zeroes.subarray(0, length), offset)
+      await device.write(ZEROES.subarray(0, length), offset)
     })
   }
 

@@ -22,12 +22,17 @@ let idleBytes = 0
 
 /** A slab of which nothing is given out, with room for at least `length` bytes. */
 export function takeSlab(length: number): Slab {
-  const slabBytes = Math.ceil(length / SLAB_BYTES) * SLAB_BYTES
-  const index = idle.findLastIndex(({ bytes }) => bytes.length === slabBytes)
+  const size = slabBytes(length)
+  const index = idle.findLastIndex(({ bytes }) => bytes.length === size)
   const [slab] = index < 0 ? [] : idle.splice(index, 1)
-  if (slab === undefined) return { bytes: Buffer.allocUnsafeSlow(slabBytes), given: 0, uses: 0 }
-  idleBytes -= slabBytes
+  if (slab === undefined) return { bytes: Buffer.allocUnsafeSlow(size), given: 0, uses: 0 }
+  idleBytes -= size
   return slab
+}
+
+/** How large a slab is that has room for `length` bytes. */
+export function slabBytes(length: number): number {
+  return Math.ceil(length / SLAB_BYTES) * SLAB_BYTES
 }
 
 /** Takes back a slab that nobody uses any more. */

@@ -1,22 +1,18 @@
 import type { Duplex } from 'node:stream'
 import { PeerRefused, StoreFull, isNetcowError } from '../errors.ts'
+import { Allowance, type Bounds, type Client } from './allowance.ts'
 import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
 import { Command, ErrorValue } from './protocol.ts'
 import { LendingSocket } from './lending-socket.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, roomBytes } from './outbox.ts'
 import { type Replies, repliesOf } from './replies.ts'
 import { RequestParser } from './request-parser.ts'
 import { type Request, errorOf, payloadBytes } from './request.ts'
 import { Refusal, Service } from './service.ts'
 
 export interface TransmissionOptions {
-  /**
-   * A request waits while more than this is under way, in requests and in bytes of payloads, and of
-   * replies that the client has not taken yet; one that is larger by itself waits until it is
-   * alone. Infinity for the kernel, which bounds its own queue and, in older versions, handles a partial send badly.
-   */
-  readonly mostRequests: number
-  readonly mostBytes: number
+  /** A request waits while it would be more than this. */
+  readonly bounds: Bounds
   /** Told of an error that is not the client's doing. */
   readonly report: (error: unknown) => void
   /** Takes no more requests once it is aborted; what is under way is answered. */
@@ -57,6 +53,7 @@ class Transmission {
   readonly #replies: Replies
   readonly #outbox: Outbox
   readonly #service: Service
+  readonly #allowance: Allowance
   readonly #done = Promise.withResolvers<Parting>()
   #parting: Parting = 'vanished'
   /** The request whose turn it is: its payload is coming, or it waits for room. */
@@ -64,8 +61,8 @@ class Transmission {
   #nextError: ErrorValue = ErrorValue.none
   #nextPayloadBytes = 0
   #nextAdmitted = false
-  #requests = 0
-  #bytes = 0
+  /** Counts the payloads that were waited for. */
+  #payloads = 0
   /** Replies that the stream has kept since it was last drained. */
   #untaken = 0
   /** Whether a payload of the chunk that was last read is still under way. */
@@ -83,7 +80,8 @@ class Transmission {
     this.#extended = session.headers === 'extended'
     this.#parser = new RequestParser(this.#extended)
     this.#replies = repliesOf(session.headers)
-    this.#outbox = new Outbox(stream)
+    this.#outbox = new Outbox(stream, () => this.#freed())
+    this.#allowance = new Allowance(this.#client(), options.bounds)
     this.#service = new Service(session, this.#replies, this.#outbox, () => stream.destroyed)
     stream.on('data', (chunk: Buffer) => {
       if (this.#ending) return
@@ -178,22 +176,35 @@ class Transmission {
   }
 
   #admit(request: Request): boolean {
-    const cost = this.#cost(request, this.#nextError)
-    const { writableNeedDrain, writableLength } = this.#stream
     // What the stream takes without asking to wait will never be drained.
-    if (!writableNeedDrain) this.#untaken = 0
-    const held = this.#bytes + (writableNeedDrain ? writableLength : 0)
-    const { mostRequests, mostBytes } = this.#options
-    if (this.#requests + this.#untaken >= mostRequests) return false
-    if (held > 0 && held + cost > mostBytes) return false
-    this.#requests++
-    this.#bytes += cost
+    if (!this.#stream.writableNeedDrain) this.#untaken = 0
+    const isRead = request.type === Command.read && this.#nextError === ErrorValue.none
+    const reply = isRead ? roomBytes(this.#replies.readHead + request.length) : 0
+    const kept = this.#kept(request, this.#nextError)
+    if (!this.#allowance.admit(kept, reply, this.#untaken)) return false
     this.#nextAdmitted = true
+    if (this.#nextPayloadBytes > 0) this.#payloads++
     return true
   }
 
-  #cost(request: Request, error: ErrorValue): number {
-    return error === ErrorValue.none ? this.#service.cost(request) : 0
+  #kept(request: Request, error: ErrorValue): number {
+    return error === ErrorValue.none ? this.#service.kept(request) : 0
+  }
+
+  #freed(): void {
+    this.#allowance.settle()
+    if (this.#stalled) this.#work()
+  }
+
+  #client(): Client {
+    return {
+      replyBytes: () => this.#outbox.held,
+      replyBytesSent: () => this.#outbox.sent,
+      replyBytesTaken: () => this.#outbox.taken,
+      payload: () => (this.#nextAdmitted ? this.#payloads : undefined),
+      proceed: () => this.#work(),
+      hangUp: () => this.#stream.destroy(),
+    }
   }
 
   #perform(request: Request, error: ErrorValue): void {
@@ -232,9 +243,8 @@ class Transmission {
   }
 
   #answered(request: Request, error: ErrorValue): void {
-    this.#requests--
     this.#untaken++
-    this.#bytes -= this.#cost(request, error)
+    this.#allowance.answered(this.#kept(request, error))
     if (this.#stalled) this.#work()
     if (this.#ending) this.#end()
   }
@@ -242,12 +252,13 @@ class Transmission {
   /** Takes no more; over when what is under way has been answered. */
   #end(): void {
     this.#ending = true
-    if (this.#nextAdmitted) {
+    this.#allowance.end()
+    if (this.#nextAdmitted && this.#next !== undefined) {
       // Its payload will not come any more.
       this.#nextAdmitted = false
-      this.#requests--
+      this.#allowance.answered(this.#kept(this.#next, this.#nextError))
     }
-    if (this.#requests > 0) return
+    if (this.#allowance.requests > 0) return
     this.#outbox.flush()
     if (this.#failure === undefined) this.#done.resolve(this.#parting)
     else this.#done.reject(this.#failure)

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { MemoryDevice } from '../../src/block/memory.ts'
 import { socketPair } from '../../src/kernel/ffi.ts'
+import { UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket } from '../../src/nbd/lending-socket.ts'
 import { Command, SimpleReply } from '../../src/nbd/protocol.ts'
@@ -68,8 +69,7 @@ t.test('a socket by its descriptor, as the kernel has it', async (t) => {
   const device = new SlowDevice(SIZE)
   const socket = LendingSocket.overDescriptor(ours)
   const over = transmit(socket, plainSession({ access: 'read-write', source: device }), {
-    mostRequests: Infinity,
-    mostBytes: Infinity,
+    bounds: UNBOUNDED,
     report: (error) => t.fail(String(error)),
   })
   const client = new Socket({ fd: theirs })
