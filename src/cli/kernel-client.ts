@@ -93,11 +93,14 @@ export class KernelClient {
   }
 
   async #transmit(ours: LendingSocket): Promise<'said' | 'vanished'> {
+    // The kernel shuts both directions at once (nbd_mark_nsock_dead): nothing can be answered.
+    ours.once('end', () => ours.destroy())
     try {
       const report = (error: unknown) => this.#diary.failed(error)
       return await transmit(ours, plainSession(this.#served), {
         bounds: UNBOUNDED,
         report,
+        leavesReads: true,
       })
     } catch (error) {
       this.#diary.failed(error)

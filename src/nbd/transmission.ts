@@ -17,6 +17,12 @@ export interface TransmissionOptions {
   readonly report: (error: unknown) => void
   /** Takes no more requests once it is aborted; what is under way is answered. */
   readonly signal?: AbortSignal
+  /**
+   * Whether what only reads is left to itself when the connection is closed: a client that comes
+   * again would otherwise wait for reads that nobody waits for. What changes something is not,
+   * because it would be done after what that client asks for next.
+   */
+  readonly leavesReads?: boolean
 }
 
 /** What a request is told that makes no sense, where replies have room for words. */
@@ -28,13 +34,16 @@ const REASONS: ReadonlyMap<ErrorValue, string> = new Map([
   [ErrorValue.notSupported, 'not faster than writing'],
 ])
 
+/** What may be left undone without anybody noticing. */
+const READS: ReadonlySet<number> = new Set([Command.read, Command.cache, Command.blockStatus])
+
 /** How a client left: it said so, or its connection ended. */
 export type Parting = 'said' | 'vanished'
 
 /**
  * Serves requests on a connection until the client disconnects or vanishes, each as soon as it is
- * there and answered as soon as it is done. Resolves when nothing is under way any more; rejects
- * with `PeerRefused` when the client breaks the protocol.
+ * there and answered as soon as it is done. Resolves when nothing is under way any more that is
+ * waited for; rejects with `PeerRefused` when the client breaks the protocol.
  */
 export function transmit(
   stream: Duplex,
@@ -63,6 +72,8 @@ class Transmission {
   #nextAdmitted = false
   /** Counts the payloads that were waited for. */
   #payloads = 0
+  /** Reads under way. */
+  #reads = 0
   /** Replies that the stream has kept since it was last drained. */
   #untaken = 0
   /** Whether a payload of the chunk that was last read is still under way. */
@@ -213,6 +224,7 @@ class Transmission {
       this.#answered(request, error)
       return
     }
+    if (READS.has(request.type)) this.#reads++
     try {
       const done = this.#service.perform(request)
       if (done === undefined) this.#answered(request, error)
@@ -243,6 +255,7 @@ class Transmission {
   }
 
   #answered(request: Request, error: ErrorValue): void {
+    if (error === ErrorValue.none && READS.has(request.type)) this.#reads--
     this.#untaken++
     this.#allowance.answered(this.#kept(request, error))
     if (this.#stalled) this.#work()
@@ -258,7 +271,8 @@ class Transmission {
       this.#nextAdmitted = false
       this.#allowance.answered(this.#kept(this.#next, this.#nextError))
     }
-    if (this.#allowance.requests > 0) return
+    const left = this.#options.leavesReads === true && this.#stream.destroyed ? this.#reads : 0
+    if (this.#allowance.requests > left) return
     this.#outbox.flush()
     if (this.#failure === undefined) this.#done.resolve(this.#parting)
     else this.#done.reject(this.#failure)
