@@ -194,6 +194,7 @@ async function watch(
     ...rest,
     traffic: traffic(),
     ...('file' in plan.image && { imageBytes: (await stat(plan.image.file)).size }),
+    emulated: accelerated.name === 'tcg',
     log,
   }
 }

@@ -64,6 +64,7 @@ export async function scenarioBoot(name: string, { cache }: Workshop): Promise<B
     if (script === undefined) throw new UsageError(`the scenario ${name} has no init.sh`)
     return {
       ...common,
+      disks: (await scenario.disks?.(cache)) ?? [],
       suite,
       initramfs: 'dracut',
       image: { file: await microImage(cache, suite) },

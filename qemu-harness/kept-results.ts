@@ -26,6 +26,8 @@ const Result = z.object({
   imageBytes: optional,
   daemonBytes: z.exactOptional(z.object({ own: z.number(), peak: z.number() })),
   pinnedBytes: optional,
+  ratios: z.exactOptional(z.record(z.string(), z.number())),
+  emulated: z.exactOptional(z.boolean()),
   log: z.string(),
 })
 

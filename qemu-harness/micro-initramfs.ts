@@ -11,6 +11,7 @@ const TOOLS = {
   base: ['/bin/busybox', '/bin/dash', '/sbin/blkid', '/sbin/mke2fs', '/sbin/e2fsck'],
   block: ['/bin/lsblk', '/sbin/blkdiscard'],
   fio: ['/usr/bin/fio'],
+  'qemu-nbd': ['/usr/bin/qemu-nbd'],
   xfs: ['/sbin/mkfs.xfs', '/sbin/xfs_repair'],
   btrfs: ['/usr/bin/btrfs', '/sbin/mkfs.btrfs'],
 } as const satisfies Record<string, readonly string[]>

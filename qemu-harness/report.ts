@@ -25,7 +25,16 @@ const COLUMNS: readonly {
 export function table(results: readonly BootResult[]): string {
   const rows = results.map((result) => COLUMNS.map((column) => column.cell(result)))
   const titles = COLUMNS.map(({ title }) => title)
-  return [markdown(titles, rows), ...results.flatMap(failure)].join('\n')
+  return [markdown(titles, rows), ...results.flatMap(comparison), ...results.flatMap(failure)].join(
+    '\n',
+  )
+}
+
+/** What a boot that compares found. */
+export function comparison({ name, ratios = {}, emulated = false }: BootResult): string[] {
+  const lines = Object.entries(ratios).map(([what, ratio]) => `  ${what}: ${ratio.toFixed(2)} x`)
+  const where = emulated ? 'emulated by QEMU (TCG)' : 'on a processor of its own'
+  return lines.length === 0 ? [] : ['', `${name}, ${where}; netcow reads:`, ...lines]
 }
 
 /** What is worth knowing of a boot that went wrong. */

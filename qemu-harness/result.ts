@@ -31,14 +31,20 @@ export interface BootResult {
    * the daemon has open, its executable above all.
    */
   readonly pinnedBytes?: number
+  /** How many times as much netcow did as somebody else, by what was compared. */
+  readonly ratios?: Readonly<Record<string, number>>
+  /** Set where no processor ran the guest's instructions: times say little, ratios something. */
+  readonly emulated?: boolean
   /** The file that has what the console said. */
   readonly log: string
 }
 
+const RATIO = 'ratio '
+
 /** The guest's own measures, in the terms of a result. */
 export function measured({ verdict: { measures }, toMultiUser }: Observation): Pick<
   BootResult,
-  'toMultiUser' | 'daemonBytes' | 'pinnedBytes'
+  'toMultiUser' | 'daemonBytes' | 'pinnedBytes' | 'ratios'
 > & {
   seconds: Omit<BootResult['seconds'], 'total'>
 } {
@@ -48,6 +54,7 @@ export function measured({ verdict: { measures }, toMultiUser }: Observation): P
   const own = measures.get('daemonRssAnon')
   const pinnedBytes = measures.get('pinned')
   const peak = measures.get('daemonVmHWM')
+  const ratios = [...measures].filter(([name]) => name.startsWith(RATIO))
   return {
     seconds: {
       ...(attached !== undefined && { attached }),
@@ -57,5 +64,8 @@ export function measured({ verdict: { measures }, toMultiUser }: Observation): P
     ...(toMultiUser && { toMultiUser }),
     ...(own !== undefined && peak !== undefined && { daemonBytes: { own, peak } }),
     ...(pinnedBytes !== undefined && { pinnedBytes }),
+    ...(ratios.length > 0 && {
+      ratios: Object.fromEntries(ratios.map(([name, ratio]) => [name.slice(RATIO.length), ratio])),
+    }),
   }
 }

@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { RangeServer } from '../test/fixtures/range-server.ts'
+import type { Cache } from './cache.ts'
 import type { ImageKind } from './image.ts'
 import type { InitramfsKind } from './initramfs-kind.ts'
 import type { DiskFormat } from './local-disk.ts'
@@ -58,7 +59,8 @@ export interface Scenario {
 
 /**
  * A scenario without a distribution: init.sh in its folder is sourced by guest/micro.sh, with
- * busybox, the modules of the kernel and the tools at hand, and reports with `check` and `measure`.
+ * busybox, the modules of the kernel and the tools at hand, and reports with `check` and `measure`; a
+ * measure that begins with `ratio ` is kept in the result.
  * $url is the address of an image of one ext4 with busybox in it.
  */
 export interface MicroScenario extends Pick<
@@ -76,6 +78,8 @@ export interface MicroScenario extends Pick<
   /** The Debian whose kernel and tools they are. */
   readonly suite: Suite
   readonly tools?: readonly Tool[]
+  /** Makes what is on the first disks, before the empty ones; nothing unless said. */
+  disks?(cache: Cache): Promise<readonly string[]>
   /** What the kernel command line says beside `url=`, which is always there. */
   words?(url: string): readonly string[]
 }

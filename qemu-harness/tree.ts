@@ -138,7 +138,7 @@ export function microTree(cache: Cache, suite: Suite): Promise<string> {
     name: 'micro',
     suite,
     packages: [
-      ['busybox-static', 'util-linux', 'e2fsprogs', 'xfsprogs', 'btrfs-progs', 'fio'],
+      ['busybox-static', 'util-linux', 'e2fsprogs', 'xfsprogs', 'btrfs-progs', 'fio', 'qemu-utils'],
       ['libatomic1', 'libstdc++6'],
     ].flat(),
     before: [],
