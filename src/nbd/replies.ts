@@ -28,9 +28,9 @@ export function repliesOf(headers: Session['headers']): Replies {
     case 'simple':
       return new SimpleReplies()
     case 'structured':
-      return new StructuredReplies()
+      return new ChunkedReplies(STRUCTURED)
     case 'extended':
-      return new ExtendedReplies()
+      return new ChunkedReplies(EXTENDED)
   }
 }
 
@@ -65,20 +65,56 @@ export class SimpleReplies {
   }
 }
 
+/** In what the two kinds of chunks differ. */
+interface Framing {
+  readonly magic: number
+  /** The fields that both have, which are at the same places, and what follows them. */
+  readonly headerBytes: number
+  /** Where the offset of the request is repeated, if it is. */
+  readonly offsetAt: number | undefined
+  /** Where the lower half of the length is, or all of it. */
+  readonly lengthAt: number
+  readonly statusType: Chunk
+  statusHead(context: number, count: number): Uint8Array
+  readonly descriptor: { readonly size: number; encode(value: Descriptor, into: Uint8Array): void }
+}
+
+const STRUCTURED: Framing = {
+  magic: STRUCTURED_REPLY_MAGIC,
+  headerBytes: StructuredReply.size,
+  offsetAt: undefined,
+  lengthAt: StructuredReply.at.length,
+  statusType: Chunk.blockStatus,
+  statusHead: (context) => StatusChunk.encode({ context }),
+  descriptor: StatusDescriptor,
+}
+
+const EXTENDED: Framing = {
+  magic: EXTENDED_REPLY_MAGIC,
+  headerBytes: ExtendedReply.size,
+  offsetAt: ExtendedReply.at.offset,
+  lengthAt: ExtendedReply.at.length + 4,
+  statusType: Chunk.blockStatusExtended,
+  statusHead: (context, count) => ExtendedStatusChunk.encode({ context, count }),
+  descriptor: ExtendedStatusDescriptor,
+}
+
 /** Replies that consist of chunks: structured ones, and those of extended headers. */
-export abstract class ChunkedReplies {
+export class ChunkedReplies {
+  readonly #framing: Framing
   readonly #headerBytes: number
   readonly readHead: number
 
-  constructor(headerBytes: number) {
-    this.#headerBytes = headerBytes
-    this.readHead = headerBytes + DataChunk.size
+  constructor(framing: Framing) {
+    this.#framing = framing
+    this.#headerBytes = framing.headerBytes
+    this.readHead = framing.headerBytes + DataChunk.size
   }
 
   /** Puts what stands before all bytes of a read, as one data chunk, into `into`, at `start`. */
   putReadHead(into: Buffer, start: number, request: Request): void {
     const length = DataChunk.size + request.length
-    this.putHeader(into, start, REPLY_FLAG_DONE, Chunk.offsetData, request, length)
+    this.#putHeader(into, start, REPLY_FLAG_DONE, Chunk.offsetData, request, length)
     into.writeInt32BE(request.offsetHigh, start + this.#headerBytes)
     into.writeInt32BE(request.offsetLow, start + this.#headerBytes + 4)
   }
@@ -97,7 +133,7 @@ export abstract class ChunkedReplies {
   /** What stands before the `length` bytes at `offset` that are sent as a data chunk of their own. */
   dataHead(request: Request, offset: number, length: number, flags: number): Buffer {
     const head = Buffer.allocUnsafe(this.readHead)
-    this.putHeader(head, 0, flags, Chunk.offsetData, request, DataChunk.size + length)
+    this.#putHeader(head, 0, flags, Chunk.offsetData, request, DataChunk.size + length)
     DataChunk.encode({ offset }, head.subarray(this.#headerBytes))
     return head
   }
@@ -112,38 +148,19 @@ export abstract class ChunkedReplies {
     descriptors: readonly Descriptor[],
     flags: number,
   ): Buffer {
-    const payload = this.statusPayload(context, descriptors)
-    const chunk = this.#chunk(flags, this.statusType, request, payload.length)
+    const payload = this.#statusPayload(context, descriptors)
+    const chunk = this.#chunk(flags, this.#framing.statusType, request, payload.length)
     chunk.set(payload, this.#headerBytes)
     return chunk
   }
 
-  protected abstract readonly statusType: Chunk
-  protected abstract statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array
-  protected abstract putHeader(
-    into: Buffer,
-    start: number,
-    flags: number,
-    type: Chunk,
-    request: Request,
-    length: number,
-  ): void
-
   #chunk(flags: number, type: Chunk, request: Request, length: number): Buffer {
     const chunk = Buffer.allocUnsafe(this.#headerBytes + length)
-    this.putHeader(chunk, 0, flags, type, request, length)
+    this.#putHeader(chunk, 0, flags, type, request, length)
     return chunk
   }
-}
 
-class StructuredReplies extends ChunkedReplies {
-  protected readonly statusType = Chunk.blockStatus
-
-  constructor() {
-    super(StructuredReply.size)
-  }
-
-  protected putHeader(
+  #putHeader(
     into: Buffer,
     start: number,
     flags: number,
@@ -151,63 +168,27 @@ class StructuredReplies extends ChunkedReplies {
     request: Request,
     length: number,
   ): void {
+    const { magic, offsetAt, lengthAt } = this.#framing
     const { at } = StructuredReply
-    into.writeInt32BE(STRUCTURED_REPLY_MAGIC, start + at.magic)
+    into.writeInt32BE(magic, start + at.magic)
     into.writeUInt16BE(flags, start + at.flags)
     into.writeUInt16BE(type, start + at.type)
     into.writeInt32BE(request.cookieHigh, start + at.cookie)
     into.writeInt32BE(request.cookieLow, start + at.cookie + 4)
-    into.writeInt32BE(length, start + at.length)
+    into.writeInt32BE(length, start + lengthAt)
+    if (offsetAt === undefined) return
+    into.writeInt32BE(request.offsetHigh, start + offsetAt)
+    into.writeInt32BE(request.offsetLow, start + offsetAt + 4)
+    into.writeInt32BE(0, start + lengthAt - 4)
   }
 
-  protected statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array {
-    const payload = Buffer.alloc(StatusChunk.size + StatusDescriptor.size * descriptors.length)
-    StatusChunk.encode({ context }, payload)
-    let at = StatusChunk.size
-    for (const descriptor of descriptors) {
-      StatusDescriptor.encode(descriptor, payload.subarray(at))
-      at += StatusDescriptor.size
-    }
-    return payload
-  }
-}
-
-class ExtendedReplies extends ChunkedReplies {
-  protected readonly statusType = Chunk.blockStatusExtended
-
-  constructor() {
-    super(ExtendedReply.size)
-  }
-
-  protected putHeader(
-    into: Buffer,
-    start: number,
-    flags: number,
-    type: Chunk,
-    request: Request,
-    length: number,
-  ): void {
-    const { at } = ExtendedReply
-    into.writeInt32BE(EXTENDED_REPLY_MAGIC, start + at.magic)
-    into.writeUInt16BE(flags, start + at.flags)
-    into.writeUInt16BE(type, start + at.type)
-    into.writeInt32BE(request.cookieHigh, start + at.cookie)
-    into.writeInt32BE(request.cookieLow, start + at.cookie + 4)
-    into.writeInt32BE(request.offsetHigh, start + at.offset)
-    into.writeInt32BE(request.offsetLow, start + at.offset + 4)
-    into.writeInt32BE(0, start + at.length)
-    into.writeInt32BE(length, start + at.length + 4)
-  }
-
-  protected statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array {
-    const entries = ExtendedStatusDescriptor.size * descriptors.length
-    const payload = Buffer.alloc(ExtendedStatusChunk.size + entries)
-    ExtendedStatusChunk.encode({ context, count: descriptors.length }, payload)
-    let at = ExtendedStatusChunk.size
-    for (const descriptor of descriptors) {
-      ExtendedStatusDescriptor.encode(descriptor, payload.subarray(at))
-      at += ExtendedStatusDescriptor.size
-    }
+  #statusPayload(context: number, descriptors: readonly Descriptor[]): Uint8Array {
+    const { descriptor } = this.#framing
+    const head = this.#framing.statusHead(context, descriptors.length)
+    const payload = Buffer.alloc(head.length + descriptor.size * descriptors.length)
+    payload.set(head)
+    for (const [index, each] of descriptors.entries())
+      descriptor.encode(each, payload.subarray(head.length + index * descriptor.size))
     return payload
   }
 }
