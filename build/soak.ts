@@ -6,12 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
+import { daemonEnvironment } from '../src/cli/launch.ts'
+import { parseOptions } from '../src/cli/options.ts'
 import { RangeServer } from '../test/fixtures/range-server.ts'
 import { build } from './build.ts'
 
 /**
- * Serves an image over HTTP for as long as you like, under random reads and writes and with a server
- * that fails now and then, and reports the memory that the process takes:
+ * Serves an image over HTTP, with the memory of a daemon, for as long as you like, under random reads
+ * and writes and with a server that fails now and then, and reports what the process takes:
  *
  *     npm run soak -- --seconds 3600 [--cache 16M] [--overlay 64M]
  *
@@ -48,11 +50,13 @@ async function soak(): Promise<number> {
     const image = await makeImage(directory)
     await using server = await RangeServer.open({ '/image.qcow2': { file: image } })
     const socket = join(directory, 'socket')
-    const options = ['--cache', values.cache, '--overlay', `memory:${values.overlay}`]
+    const overlay = `memory:${values.overlay}`
+    const options = ['--cache', values.cache, '--overlay', overlay]
+    const bounds = parseOptions({ cache: values.cache, overlay }, (name) => `--${name}`)
     const daemon = spawn(
       await build(),
       ['serve', server.url('/image.qcow2'), '--socket', socket, '--log', 'info', ...options],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
+      { stdio: ['ignore', 'ignore', 'pipe'], env: daemonEnvironment(bounds) },
     )
     await once(daemon.stderr, 'data')
     daemon.stderr.resume()

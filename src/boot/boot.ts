@@ -5,7 +5,7 @@ import { parseDeviceFile } from '../cli/device-file.ts'
 import { requireMemory } from '../cli/doctor/machine.ts'
 import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
 import { type Outcome, type Start, launchDaemon, startDaemon } from '../cli/launch.ts'
-import { type OptionTexts, parseOptions } from '../cli/options.ts'
+import { type OptionTexts, type Options, parseOptions } from '../cli/options.ts'
 import { imageName } from '../cli/plan.ts'
 import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
@@ -164,7 +164,8 @@ async function attachWithOverlay(
   const { overlay = { kind: 'memory' } } = parse(options)
   if (overlay.kind === 'local') {
     using local = await LocalOverlay.open(overlay.place, openMs, say)
-    return await launch(image, { ...options, overlay: local.option }, say)
+    const wanted = { ...options, overlay: local.option }
+    return await launch(image, wanted, parse(wanted), say)
   }
   // Half of RAM: the rest is for what runs, and the machine would not survive without it.
   const sized =
@@ -172,16 +173,17 @@ async function attachWithOverlay(
       ? `memory:${Math.floor(totalmem() / 2)}`
       : options.overlay
   const wanted = { ...options, ...(sized === undefined ? {} : { overlay: sized }) }
-  requireMemory(parse(wanted))
-  return launch(image, wanted, say)
+  const parsed = parse(wanted)
+  requireMemory(parsed)
+  return launch(image, wanted, parsed, say)
 }
 
 /** The files that a daemon reads when it starts. */
 const FILES = ['luks-key-file', 'header-file', 'ca', 'client-cert', 'client-key'] as const
 
-function launch(image: string, options: OptionTexts, say: Say): Promise<Outcome> {
-  const argv = [image, `--device=${BOOT_DEVICE}`, ...argvOf(options)]
-  const needed = FILES.map((name) => options[name]).filter((file) => typeof file === 'string')
+function launch(image: string, texts: OptionTexts, options: Options, say: Say): Promise<Outcome> {
+  const argv = [image, `--device=${BOOT_DEVICE}`, ...argvOf(texts)]
+  const needed = FILES.map((name) => texts[name]).filter((file) => typeof file === 'string')
   const start: Start = (argv, spawnOptions) => {
     try {
       return startKept(BOOT_DEVICE, needed, argv, spawnOptions)
@@ -193,5 +195,5 @@ function launch(image: string, options: OptionTexts, say: Say): Promise<Outcome>
   const silent = () => {
     // The daemon has said it on the console itself.
   }
-  return launchDaemon(argv, '/', MODULE_PARAMETERS, silent, start)
+  return launchDaemon({ argv, options, directory: '/' }, MODULE_PARAMETERS, silent, start)
 }

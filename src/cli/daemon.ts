@@ -8,7 +8,7 @@ import type { DevicePlan } from '../plan.ts'
 import { type Report, type Served, openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
-import { attach, attachPlan } from './commands/attach.ts'
+import { DAEMON_OPTIONS, attach, attachPlan } from './commands/attach.ts'
 import { KernelClient } from './kernel-client.ts'
 import type { Options } from './options.ts'
 import { watchOutages } from './outage.ts'
@@ -26,7 +26,7 @@ import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
 export const daemon: Command = {
   ...attach,
   name: 'daemon',
-  options: [...attach.options, 'onfail'],
+  options: DAEMON_OPTIONS,
   run: runDaemon,
 }
 

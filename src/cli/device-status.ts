@@ -53,9 +53,10 @@ export const DeviceStatus = z.object({
       waitingWrites: z.number(),
     }),
   ),
-  /** Of the daemon: what V8 holds, what lies outside of its heap, and what is resident if known. */
+  /** Of the daemon: what V8 holds and may hold, what lies outside of its heap, and what is resident if known. */
   memory: z.object({
     heapBytes: z.number(),
+    heapLimitBytes: z.number(),
     buffersBytes: z.number(),
     residentBytes: z.nullable(z.number()),
   }),

@@ -6,6 +6,8 @@ import { KernelRefused } from '../errors.ts'
 import { becomeIoFlusher, limitCapabilities } from '../kernel/process.ts'
 import { loadNbd } from '../kernel/modules.ts'
 import { type Message, parseMessage } from './channel.ts'
+import { heapOptions } from './heap-limit.ts'
+import type { Options } from './options.ts'
 
 /**
  * systemd spares processes of root whose first word begins with '@' when it kills what is left at
@@ -20,6 +22,15 @@ const ARGV0 = '@netcow'
  */
 const MALLOC = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '131072' } as const
 
+/** What a daemon is started with. */
+export interface Launch {
+  /** The words of `netcow attach`, and the options that they stand for. */
+  readonly argv: readonly string[]
+  readonly options: Options
+  /** What relative paths in them are relative to. */
+  readonly directory: string
+}
+
 /** What became of a daemon. */
 export type Outcome = Exclude<Message, { kind: 'waiting' }>
 
@@ -30,13 +41,10 @@ export type Start = (argv: readonly string[], options: SpawnOptions) => ChildPro
  * Starts a process that serves a device and lives on by itself. Resolves with what became of it:
  * attached or failed; `waiting` hears the lines in between.
  *
- * @param argv the words of `netcow attach`
- * @param directory what relative paths in them are relative to
  * @param start makes the process of its words
  */
 export async function launchDaemon(
-  argv: readonly string[],
-  directory: string,
+  { argv, options, directory }: Launch,
   moduleParameters: readonly string[],
   waiting: (line: string) => void,
   start: Start = startDaemon,
@@ -46,7 +54,7 @@ export async function launchDaemon(
   becomeIoFlusher()
   limitCapabilities()
   const child = start(argv, {
-    env: { ...process.env, ...MALLOC },
+    env: daemonEnvironment(options),
     cwd: directory,
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
@@ -66,6 +74,11 @@ export async function launchDaemon(
   }
   const [code, signal] = await over
   throw new KernelRefused(`the daemon ended before the device was there (${signal ?? code})`)
+}
+
+/** What bounds the memory of a process that serves a device, read when it starts. */
+export function daemonEnvironment(options: Pick<Options, 'cache' | 'overlay'>): NodeJS.ProcessEnv {
+  return { ...process.env, ...MALLOC, NODE_OPTIONS: heapOptions(options) }
 }
 
 /** The daemon as a process of its own. */

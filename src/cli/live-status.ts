@@ -23,9 +23,10 @@ function seenOf({ kind, usedBytes, limitBytes, waitingWrites }: OverlayVitals) {
 }
 
 function memory(): DeviceStatus['memory'] {
-  const { total_physical_size, external_memory } = getHeapStatistics()
+  const { total_physical_size, heap_size_limit, external_memory } = getHeapStatistics()
   return {
     heapBytes: total_physical_size,
+    heapLimitBytes: heap_size_limit,
     buffersBytes: external_memory,
     residentBytes: residentBytes(),
   }

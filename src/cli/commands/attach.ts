@@ -2,10 +2,10 @@ import { resolve } from 'node:path'
 import { KernelRefused, UsageError } from '../../errors.ts'
 import type { ImageName } from '../../image-name.ts'
 import type { DevicePlan } from '../../plan.ts'
-import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { type Call, type Command, IMAGE_OPTIONS, parseCall } from '../command.ts'
 import { ask } from '../control.ts'
-import { launchDaemon } from '../launch.ts'
-import type { Options } from '../options.ts'
+import { type Launch, launchDaemon } from '../launch.ts'
+import type { OptionName, Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
 import { type ResumeRecord, readResumeRecord, resumeArgv } from '../run-files.ts'
 
@@ -21,6 +21,9 @@ export const attach: Command = {
   run: runAttach,
 }
 
+/** What a daemon may be told. */
+export const DAEMON_OPTIONS: readonly OptionName[] = [...attach.options, 'onfail']
+
 async function runAttach(call: Call): Promise<number> {
   const { operands, options, argv, terminal } = call
   const record = options.resume === undefined ? undefined : resumeRecord(options.resume, call)
@@ -30,11 +33,10 @@ async function runAttach(call: Call): Promise<number> {
     throw new KernelRefused('only root may attach a device', { advice: 'run it with sudo' })
   }
   if (options.resume !== undefined) await refuseWhileServed(options.resume)
-  const outcome = await launchDaemon(
-    record === undefined ? argv : resumeArgv(record),
-    record?.directory ?? process.cwd(),
-    MODULE_PARAMETERS,
-    (line) => terminal.say('warn', line),
+  const launch =
+    record === undefined ? { argv, options, directory: process.cwd() } : resumption(record)
+  const outcome = await launchDaemon(launch, MODULE_PARAMETERS, (line) =>
+    terminal.say('warn', line),
   )
   switch (outcome.kind) {
     case 'attached':
@@ -44,6 +46,11 @@ async function runAttach(call: Call): Promise<number> {
       terminal.say('error', outcome.line)
       return outcome.exitCode
   }
+}
+
+function resumption(record: ResumeRecord): Launch {
+  const { options } = parseCall({ ...attach, options: DAEMON_OPTIONS }, record.argv)
+  return { argv: resumeArgv(record), options, directory: record.directory }
 }
 
 /** Two daemons would write to the same overlay. */

@@ -48,7 +48,8 @@ export function described(status: DeviceStatus): string {
     ['overlay', overlay === null ? 'none' : overlayText(overlay)],
     [
       'memory',
-      `${formatSize(memory.heapBytes)} of objects, ${formatSize(memory.buffersBytes)} of buffers` +
+      `${formatSize(memory.heapBytes)} of objects (${formatSize(memory.heapLimitBytes)} at most), ` +
+        `${formatSize(memory.buffersBytes)} of buffers` +
         (memory.residentBytes === null ? '' : `, ${formatSize(memory.residentBytes)} resident`),
     ],
   ]
