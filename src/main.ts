@@ -1,7 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { boot } from './boot/boot.ts'
-import { GENERATORS, generate } from './boot/generator.ts'
-import { lastWords, shutdown } from './boot/shutdown.ts'
 import { runTool } from './cli/tool.ts'
 
 /** What libuv would have without being told. */
@@ -19,14 +16,25 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(error.code === 'EPIPE' ? 0 : 1)
 })
 
-const [normal, early] = process.argv.slice(2)
-if (process.argv0.includes(GENERATORS) && normal !== undefined && early !== undefined) {
-  process.exitCode = generate(early)
-} else {
+/** systemd calls its generators in a directory of that name (systemd.generator(7)). */
+const GENERATORS = '/system-generators/'
+
+async function run(words: readonly string[]): Promise<number> {
+  const [normal, early] = words
+  if (process.argv0.includes(GENERATORS) && normal !== undefined && early !== undefined) {
+    return (await import('./boot/generator.ts')).generate(early)
+  }
   // systemd-shutdown runs /shutdown, which is this program, as process 1.
   const asLast = process.pid === 1 && process.argv0 === '/shutdown'
-  const words = asLast ? lastWords(process.argv[2]) : process.argv.slice(2)
-  void runTool(words, [boot], [shutdown]).then((exitCode) => {
-    process.exitCode = exitCode
-  })
+  // Of the words of systemd-shutdown only the first is for us.
+  const call = asLast ? ['shutdown', words[0] ?? 'poweroff'] : words
+  return runTool(
+    call,
+    { boot: async () => (await import('./boot/boot.ts')).boot },
+    { shutdown: async () => (await import('./boot/shutdown.ts')).shutdown },
+  )
 }
+
+void run(process.argv.slice(2)).then((exitCode) => {
+  process.exitCode = exitCode
+})

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { type CacheCounters, NO_CACHE, added } from './block/cache.ts'
 import { Patience } from './block/retry.ts'
+import { sha256 } from './digest.ts'
 import type { SourceState } from './http/state.ts'
 import type { DevicePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
@@ -30,7 +30,7 @@ export class Opening extends Patience {
 
   /** A file has been fetched whole. */
   openedBytes(bytes: Uint8Array): void {
-    this.#identities.push(createHash('sha256').update(bytes).digest('hex'))
+    this.#identities.push(sha256(bytes))
   }
 
   vitals({ format, snapshot, offset, sizeLimit, sectorBytes }: DevicePlan): Vitals {
@@ -39,7 +39,7 @@ export class Opening extends Patience {
     return {
       states: () => this.sources.map((state) => state()),
       cache: () => this.caches.map((counters) => counters()).reduce(added, NO_CACHE),
-      identity: createHash('sha256').update(parts).digest('hex'),
+      identity: sha256(parts),
     }
   }
 }

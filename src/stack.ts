@@ -23,7 +23,6 @@ import { readCached } from './kernel/ffi.ts'
 import { Opening } from './opening.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
-import { writable } from './writable.ts'
 
 /**
  * The only file that knows how layers are stacked. From the bottom:
@@ -84,6 +83,7 @@ export async function openForUse(plan: DevicePlan, report: Report): Promise<Serv
   const { overlay } = plan
   if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
   try {
+    const { writable } = await import('./writable.ts')
     const written = await writable(source, overlay, plan, vitals.identity, report)
     return { access: 'read-write', ...written, ...vitals }
   } catch (error) {

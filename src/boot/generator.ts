@@ -11,9 +11,6 @@ import { ROOT_LINK } from './root-link.ts'
  * systemd's own generators, which would take root=netcow:URL for the name of a device.
  */
 
-/** The directory that systemd calls it in. */
-export const GENERATORS = '/system-generators/'
-
 /** netcow waits for its server itself, for as long as it takes, and devices come when it is there. */
 const PATIENT = `[Unit]
 JobTimeoutSec=0

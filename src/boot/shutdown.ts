@@ -33,11 +33,6 @@ export const shutdown: Command = {
   run: ({ operands: [word = ''] }) => runShutdown(isEnding(word) ? word : 'reboot'),
 }
 
-/** The words for this command; of those of systemd-shutdown only the first is for us. */
-export function lastWords(ending = 'poweroff'): string[] {
-  return [shutdown.name, ending]
-}
-
 async function runShutdown(ending: Ending): Promise<number> {
   const log = KernelLog.open()
   const say = (line: string) => log?.write('warn', line)

@@ -1,4 +1,4 @@
-import { createSecureContext } from 'node:tls'
+import type { SecureContextOptions } from 'node:tls'
 import { UsageError } from '../errors.ts'
 import type { ImageName } from '../image-name.ts'
 import type { HttpOptions } from '../plan.ts'
@@ -24,7 +24,7 @@ export async function httpOptions(image: ImageName, options: Options): Promise<H
     identity: options.identity,
     mirrors: options.mirror.map(webAddress),
     credentials,
-    tls: await tlsOptions(options),
+    tls: await tlsOptions(image, options),
     ...(options.proxy !== undefined && {
       proxy: {
         url: webAddress(options.proxy),
@@ -58,25 +58,33 @@ async function headers(
   return { credentials: sections, ...(proxyAuthorization !== undefined && { proxyAuthorization }) }
 }
 
-async function tlsOptions(options: Options): Promise<HttpOptions['tls']> {
+/** Of use to what lies on a web server; nothing else needs to wait until they are read. */
+function needsCertificates(image: ImageName, options: Options): boolean {
+  const others = [...options.backing, options['data-file'] ?? '']
+  return image.kind === 'url' || others.some((word) => word.includes('://'))
+}
+
+async function tlsOptions(image: ImageName, options: Options): Promise<HttpOptions['tls']> {
   const { ca, 'client-cert': certificateFile, 'client-key': keyFile, insecure } = options
   if ((certificateFile === undefined) !== (keyFile === undefined)) {
     throw new UsageError('--client-cert and --client-key go together')
   }
-  const trusted = ca === undefined ? await systemCertificates() : await textOf('--ca', ca)
+  const system = needsCertificates(image, options) ? systemCertificates : async () => undefined
+  const trusted = ca === undefined ? await system() : await textOf('--ca', ca)
   const tls = { verifies: !insecure, ...(trusted !== undefined && { ca: trusted }) }
-  if (ca !== undefined) checkPem('--ca', ca, { ca: trusted })
+  if (ca !== undefined) await checkPem('--ca', ca, { ca: tls.ca })
   if (certificateFile === undefined || keyFile === undefined) return tls
   const certificate = await textOf('--client-cert', certificateFile)
   const key = (await fileOf('--client-key', keyFile)).toString('utf8')
-  checkPem('--client-cert', certificateFile, { cert: certificate })
-  checkPem('--client-key', keyFile, { cert: certificate, key })
+  await checkPem('--client-cert', certificateFile, { cert: certificate })
+  await checkPem('--client-key', keyFile, { cert: certificate, key })
   return { ...tls, client: { certificate, key } }
 }
 
 /** Said here it is one clear line; at the first connection it would be OpenSSL's. */
-function checkPem(option: string, path: string, parts: Parameters<typeof createSecureContext>[0]) {
-  const text = parts?.key ?? parts?.cert ?? parts?.ca
+async function checkPem(option: string, path: string, parts: SecureContextOptions): Promise<void> {
+  const { createSecureContext } = await import('node:tls')
+  const text = parts.key ?? parts.cert ?? parts.ca
   try {
     if (typeof text !== 'string' || !text.includes('-----BEGIN ')) throw new Error('no PEM')
     createSecureContext(parts)

@@ -1,5 +1,4 @@
 import { openSync } from 'node:fs'
-import { ReadStream, WriteStream } from 'node:tty'
 import { UsageError } from '../errors.ts'
 import type { ImagePlan } from '../plan.ts'
 import type { Terminal } from './terminal.ts'
@@ -28,6 +27,7 @@ export function asking<Plan extends ImagePlan>(plan: Plan, terminal: Terminal): 
 async function typed(question: string): Promise<Uint8Array | undefined> {
   const descriptor = terminalDescriptor()
   if (descriptor === undefined) return undefined
+  const { ReadStream, WriteStream } = await import('node:tty')
   const screen = new WriteStream(descriptor)
   const keys = new ReadStream(descriptor)
   // Without echo. Node itself takes it back where a signal ends the process.

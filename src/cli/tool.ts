@@ -1,52 +1,50 @@
 import { UsageError } from '../errors.ts'
 import { type Command, parseCall } from './command.ts'
-import { attach } from './commands/attach.ts'
-import { check } from './commands/check.ts'
-import { copy } from './commands/copy.ts'
-import { detach } from './commands/detach.ts'
-import { doctor } from './commands/doctor.ts'
-import { info } from './commands/info.ts'
-import { list } from './commands/list.ts'
-import { map } from './commands/map.ts'
-import { resizeOverlay } from './commands/resize-overlay.ts'
-import { serve } from './commands/serve.ts'
-import { status } from './commands/status.ts'
-import { daemon } from './daemon.ts'
 import { commandHelp, overview } from './help.ts'
 import { nearest } from './nearest.ts'
 import { StandardTerminal } from './standard-terminal.ts'
 import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
 import manifest from '../../package.json' with { type: 'json' }
 
+/**
+ * Commands by name. Each is loaded when it is called: what all of them need together takes as long
+ * to load as it takes to read an image of a hundred megabytes.
+ */
+export type Commands = Readonly<Record<string, () => Promise<Command>>>
+
+const COMMANDS: Commands = {
+  serve: async () => (await import('./commands/serve.ts')).serve,
+  attach: async () => (await import('./commands/attach.ts')).attach,
+  detach: async () => (await import('./commands/detach.ts')).detach,
+  list: async () => (await import('./commands/list.ts')).list,
+  status: async () => (await import('./commands/status.ts')).status,
+  'resize-overlay': async () => (await import('./commands/resize-overlay.ts')).resizeOverlay,
+  info: async () => (await import('./commands/info.ts')).info,
+  map: async () => (await import('./commands/map.ts')).map,
+  check: async () => (await import('./commands/check.ts')).check,
+  copy: async () => (await import('./commands/copy.ts')).copy,
+  doctor: async () => (await import('./commands/doctor.ts')).doctor,
+}
+/** Not for people: `netcow attach` and `netcow boot` start it. */
+const DAEMON: Commands = { daemon: async () => (await import('./daemon.ts')).daemon }
+
 /** Finds the command, runs it, and turns what it throws into one line and an exit code. */
 export async function runTool(
   argv: readonly string[],
-  more: readonly Command[],
-  hidden: readonly Command[],
+  more: Commands,
+  hidden: Commands,
 ): Promise<number> {
   const terminal = new StandardTerminal()
-  const commands = [
-    serve,
-    attach,
-    detach,
-    list,
-    status,
-    resizeOverlay,
-    info,
-    map,
-    check,
-    copy,
-    doctor,
-    ...more,
-  ]
+  const commands = { ...COMMANDS, ...more }
   try {
     const [word, ...rest] = argv
     if (word === '--version') return await print(`netcow ${manifest.version}\n`)
     if (word === undefined || word === '--help' || word === 'help') {
-      return await print(overview(commands))
+      return await print(overview(await Promise.all(Object.values(commands).map((load) => load()))))
     }
-    const command = [...commands, daemon, ...hidden].find(({ name }) => name === word)
-    if (command === undefined) throw unknownCommand(word, commands)
+    const known = { ...commands, ...DAEMON, ...hidden }
+    const command = Object.hasOwn(known, word) ? await known[word]?.() : undefined
+    if (command === undefined) throw unknownCommand(word, Object.keys(commands))
     if (rest.includes('--help')) return await print(commandHelp(command))
     if (rest.includes('--version')) return await print(`netcow ${manifest.version}\n`)
     const { operands, options } = parseCall(command, rest)
@@ -64,8 +62,7 @@ export async function runTool(
   }
 }
 
-function unknownCommand(word: string, commands: readonly Command[]): UsageError {
-  const names = commands.map(({ name }) => name)
+function unknownCommand(word: string, names: readonly string[]): UsageError {
   const meant = nearest(word, names)
   return new UsageError(
     `unknown command '${word}'${meant === undefined ? '' : `, did you mean '${meant}'?`}`,

@@ -7,28 +7,39 @@ import { KernelRefused } from '../errors.ts'
  * All of them are synchronous and none of them may block for long.
  */
 
-const libc = dlopen('libc.so.6', {
-  __errno_location: { return: 'pointer', arguments: [] },
-  socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
-  socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer'] },
-  setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
-  send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
-  recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
-  flock: { return: 'int32', arguments: ['int32', 'int32'] },
-  unshare: { return: 'int32', arguments: ['int32'] },
-  setns: { return: 'int32', arguments: ['int32', 'int32'] },
-  chroot: { return: 'int32', arguments: ['buffer'] },
-  close: { return: 'int32', arguments: ['int32'] },
-  preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
-  mount: { return: 'int32', arguments: ['buffer', 'buffer', 'buffer', 'uint64', 'buffer'] },
-  umount2: { return: 'int32', arguments: ['buffer', 'int32'] },
-  sync: { return: 'void', arguments: [] },
-  reboot: { return: 'int32', arguments: ['uint32'] },
-  prctl: { return: 'int32', arguments: ['int32', 'uint64', 'uint64', 'uint64', 'uint64'] },
-}).functions
+const LIBC = 'libc.so.6'
 
-/** Of this thread, and it stays where it is; read at once after a call that failed. */
-const errnoAt = libc.__errno_location()
+function bind() {
+  const { functions } = dlopen(LIBC, {
+    __errno_location: { return: 'pointer', arguments: [] },
+    socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
+    socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer'] },
+    setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
+    send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+    recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+    flock: { return: 'int32', arguments: ['int32', 'int32'] },
+    unshare: { return: 'int32', arguments: ['int32'] },
+    setns: { return: 'int32', arguments: ['int32', 'int32'] },
+    chroot: { return: 'int32', arguments: ['buffer'] },
+    close: { return: 'int32', arguments: ['int32'] },
+    mount: { return: 'int32', arguments: ['buffer', 'buffer', 'buffer', 'uint64', 'buffer'] },
+    umount2: { return: 'int32', arguments: ['buffer', 'int32'] },
+    sync: { return: 'void', arguments: [] },
+    reboot: { return: 'int32', arguments: ['uint32'] },
+    prctl: { return: 'int32', arguments: ['int32', 'uint64', 'uint64', 'uint64', 'uint64'] },
+  })
+  /** Of this thread, and it stays where it is; read at once after a call that failed. */
+  return { ...functions, errnoAt: functions.__errno_location() }
+}
+
+let bound: ReturnType<typeof bind> | undefined
+/** To bind them takes as long as to read some megabytes, and who only reads needs none of them. */
+const libc = () => (bound ??= bind())
+
+/** Of every local read, so it is bound by itself. */
+const { preadv2 } = dlopen(LIBC, {
+  preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
+}).functions
 
 const AF_UNIX = 1
 const AF_NETLINK = 16
@@ -46,43 +57,43 @@ export function refusal(call: string, errno: number): KernelRefused {
 }
 
 function checked(call: string, result: number | bigint): number {
-  if (result < 0) throw refusal(call, getInt32(errnoAt))
+  if (result < 0) throw refusal(call, getInt32(libc().errnoAt))
   return Number(result)
 }
 
 /** A connected pair of stream sockets; the descriptors are the caller's to close. */
 export function socketPair(): readonly [number, number] {
   const pair = Buffer.alloc(8)
-  checked('socketpair', libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+  checked('socketpair', libc().socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
   return [pair.readInt32LE(0), pair.readInt32LE(4)]
 }
 
 /** A netlink socket whose answers are waited for at most `timeoutSeconds`. */
 export function netlinkSocket(protocol: number, timeoutSeconds: number): number {
-  const fd = checked('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol))
+  const fd = checked('socket', libc().socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol))
   const timeval = Buffer.alloc(16)
   timeval.writeBigInt64LE(BigInt(timeoutSeconds))
-  checked('setsockopt', libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, timeval.length))
+  checked('setsockopt', libc().setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, timeval, timeval.length))
   return fd
 }
 
 export function send(fd: number, message: Uint8Array): void {
-  checked('send', libc.send(fd, message, BigInt(message.length), 0))
+  checked('send', libc().send(fd, message, BigInt(message.length), 0))
 }
 
 /** Waits for one message; `room` is as long as the longest that is understood. */
 export function receive(fd: number, room: number): Uint8Array {
   const buffer = Buffer.alloc(room)
-  const length = checked('recv', libc.recv(fd, buffer, BigInt(room), 0))
+  const length = checked('recv', libc().recv(fd, buffer, BigInt(room), 0))
   return buffer.subarray(0, length)
 }
 
 export function closeDescriptor(fd: number): void {
-  checked('close', libc.close(fd))
+  checked('close', libc().close(fd))
 }
 
 export function prctl(option: number, value: number): void {
-  checked('prctl', libc.prctl(option, BigInt(value), 0n, 0n, 0n))
+  checked('prctl', libc().prctl(option, BigInt(value), 0n, 0n, 0n))
 }
 
 /** One struct iovec, used again for every call. */
@@ -97,7 +108,7 @@ const vectorAt = getRawPointer(vector)
 export function readCached(fd: number, target: Uint8Array, offset: number): number {
   vector[0] = getRawPointer(target)
   vector[1] = BigInt(target.length)
-  return Math.max(0, libc.preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
+  return Math.max(0, preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
 }
 
 /** mount(2); waits for as long as the file system takes. */
@@ -109,23 +120,23 @@ export function mount(
   options: string,
 ): void {
   const [from, to, kind, words] = [source, target, type, options].map(cString)
-  const result = libc.mount(from!, to!, kind!, BigInt(flags), words!)
+  const result = libc().mount(from!, to!, kind!, BigInt(flags), words!)
   checked(`mount ${source} on ${target}`, result)
 }
 
 /** umount2(2); waits until everything is written. */
 export function unmount(target: string, flags: number): void {
-  checked(`unmount ${target}`, libc.umount2(cString(target), flags))
+  checked(`unmount ${target}`, libc().umount2(cString(target), flags))
 }
 
 /** sync(2): returns when everything that was written anywhere is where it belongs. */
 export function syncAll(): void {
-  libc.sync()
+  libc().sync()
 }
 
 /** reboot(2): at once, whatever is mounted or runs. */
 export function reboot(command: number): void {
-  checked('reboot', libc.reboot(command))
+  checked('reboot', libc().reboot(command))
 }
 
 function cString(text: string): Buffer {
@@ -137,22 +148,22 @@ const LOCK_NB = 4
 
 /** Takes an open file for this process alone, until it is closed; throws if another has it. */
 export function lockFile(fd: number): void {
-  checked('flock', libc.flock(fd, LOCK_EX | LOCK_NB))
+  checked('flock', libc().flock(fd, LOCK_EX | LOCK_NB))
 }
 
 const CLONE_NEWNS = 0x20000
 
 /** Gives this thread a copy of all mounts (unshare(2)). */
 export function leaveMountNamespace(): void {
-  checked('unshare', libc.unshare(CLONE_NEWNS))
+  checked('unshare', libc().unshare(CLONE_NEWNS))
 }
 
 /** Takes this thread to the mounts that an open file of /proc/PID/ns/mnt stands for (setns(2)). */
 export function joinNamespace(fd: number): void {
-  checked('setns', libc.setns(fd, CLONE_NEWNS))
+  checked('setns', libc().setns(fd, CLONE_NEWNS))
 }
 
 /** Of this thread, if it does not share its root directory with others. */
 export function chroot(directory: string): void {
-  checked(`chroot ${directory}`, libc.chroot(cString(directory)))
+  checked(`chroot ${directory}`, libc().chroot(cString(directory)))
 }

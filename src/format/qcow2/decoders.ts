@@ -1,10 +1,4 @@
-import {
-  type InflateRaw,
-  type ZstdDecompress,
-  constants,
-  createInflateRaw,
-  createZstdDecompress,
-} from 'node:zlib'
+import type { InflateRaw, ZstdDecompress } from 'node:zlib'
 import { Slots } from '../slots.ts'
 import type { Compression } from './features.ts'
 
@@ -35,13 +29,18 @@ export class Decoders {
    */
   decode(packed: Uint8Array, into: Uint8Array): Promise<number> {
     return this.#slots.run(async () => {
-      const decoder = this.#idle.pop() ?? DECODERS[this.#compression](this.#chunkBytes)
+      const decoder = this.#idle.pop() ?? (await this.#another())
       const length = await decoder.decode(packed, into)
       // Whatever ended in another way may still be in the middle of something.
       if (length === into.length) this.#idle.push(decoder)
       else decoder.close()
       return length
     })
+  }
+
+  /** Images without compressed clusters need no zlib, and open sooner. */
+  async #another(): Promise<Decoder> {
+    return DECODERS[this.#compression](await import('node:zlib'), this.#chunkBytes)
   }
 }
 
@@ -91,11 +90,14 @@ class Decoder {
   }
 }
 
-const DECODERS: Readonly<Record<Compression, (chunkSize: number) => Decoder>> = {
-  zlib: (chunkSize) => {
+type Zlib = typeof import('node:zlib')
+
+const DECODERS: Readonly<Record<Compression, (zlib: Zlib, chunkSize: number) => Decoder>> = {
+  zlib: ({ constants, createInflateRaw }, chunkSize) => {
     const stream = createInflateRaw({ chunkSize, flush: constants.Z_SYNC_FLUSH })
     return new Decoder(stream, () => stream.reset())
   },
   // All that whole frames hold is out when they have been taken in: it is at 0 again.
-  zstd: (chunkSize) => new Decoder(createZstdDecompress({ chunkSize }), () => {}),
+  zstd: ({ createZstdDecompress }, chunkSize) =>
+    new Decoder(createZstdDecompress({ chunkSize }), () => {}),
 }

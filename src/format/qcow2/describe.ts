@@ -7,8 +7,7 @@ import type {
   SnapshotDescription,
 } from '../description.ts'
 import { readBitmaps } from './bitmaps.ts'
-import { type LuksHeader, readLuksHeader } from './crypto/luks-header.ts'
-import { luksPlace } from './crypto/unlock.ts'
+import { type LuksHeader, luksPlace, readLuksHeader } from './crypto/luks-header.ts'
 import { AUTOCLEAR, COMPATIBLE, INCOMPATIBLE, bitNames } from './features.ts'
 import { type Qcow2Head, readHead } from './head.ts'
 import { type Snapshot, readSnapshots } from './snapshots.ts'

@@ -2,7 +2,7 @@ import type { BlockSource } from '../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import type { Format } from '../format.ts'
 import { checkQcow2 } from './check/check.ts'
-import { type Passphrase, unlock } from './crypto/unlock.ts'
+import type { ClusterSource, Passphrase } from './crypto/unlock.ts'
 import { describeQcow2 } from './describe.ts'
 import { entriesOf } from './entries.ts'
 import { explainQcow2 } from './explain.ts'
@@ -48,12 +48,12 @@ export const qcow2: Format<Qcow2Options> = {
   async open(source, options) {
     await using opened = new AsyncDisposableStack()
     const head = await readHead(source)
-    const { header, extensions, features } = head
+    const { header, features } = head
     refuse(head, options)
     const geometry = geometryOf(header)
     const clusters = features.dataFile ? opened.use(await dataFile(head, options)) : source
-    const { passphrase, tableBytes = DEFAULT_TABLE_BYTES } = options
-    const place = await unlock(source, clusters, header, extensions, passphrase)
+    const { tableBytes = DEFAULT_TABLE_BYTES } = options
+    const place = await inClear(source, clusters, head, options.passphrase)
     const { l1, size } = await diskOf(source, header, options.snapshot)
     const tables = await Tables.open(source, geometry, l1, size, tableBytes)
     const { clusterBytes } = geometry
@@ -83,6 +83,18 @@ function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Optio
     throw new ImageInvalid('the image says its data file is raw, but has no data file', {
       where: { offset: 88 },
     })
+}
+
+/** What deciphers is loaded only for images that are encrypted: OpenSSL takes its time. */
+async function inClear(
+  source: BlockSource,
+  clusters: BlockSource,
+  { header, extensions }: Qcow2Head,
+  passphrase: Passphrase | undefined,
+): Promise<ClusterSource> {
+  if (header.crypt_method === 0) return { encrypted: false, at: () => clusters }
+  const { unlock } = await import('./crypto/unlock.ts')
+  return unlock(source, clusters, header, extensions, passphrase)
 }
 
 async function dataFile({ extensions }: Qcow2Head, options: Qcow2Options): Promise<BlockSource> {

@@ -1,7 +1,7 @@
 import type { BlockSource } from '../../../block/source.ts'
 import { readClamped } from '../../clamped.ts'
 import { readBitmaps } from '../bitmaps.ts'
-import { luksPlace } from '../crypto/unlock.ts'
+import { luksPlace } from '../crypto/luks-header.ts'
 import { compressedRange, hostOffset } from '../descriptor.ts'
 import { type Geometry, geometryOf } from '../geometry.ts'
 import type { Qcow2Head } from '../head.ts'

@@ -1,5 +1,6 @@
 import { type BlockSource, type Extent, assertRange } from '../../../block/source.ts'
-import { SECTOR, type SectorCipher } from './sector-cipher.ts'
+import type { SectorCipher } from './sector-cipher.ts'
+import { SECTOR } from './sector.ts'
 
 /**
  * The clusters of an encrypted image in clear. Offsets are those of the image; sector numbers are

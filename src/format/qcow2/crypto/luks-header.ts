@@ -2,7 +2,9 @@ import { bytes, struct, u16, u32 } from '../../../binary/struct.ts'
 import type { BlockSource } from '../../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
-import { SECTOR } from './sector-cipher.ts'
+import type { Extensions } from '../extensions.ts'
+import type { Header } from '../header.ts'
+import { SECTOR } from './sector.ts'
 
 /** LUKS On-Disk Format Specification, version 1, section "Partition header layout". */
 const KeySlot = struct({
@@ -55,6 +57,20 @@ export interface LuksHeader {
 export interface LuksPlace {
   readonly offset: number
   readonly length: number
+}
+
+/** Section "Full disk encryption header pointer". */
+export function luksPlace(header: Header, extensions: Extensions): LuksPlace {
+  const place = extensions.encryption
+  if (!place)
+    throw new ImageInvalid('the image is encrypted with LUKS but has no LUKS header', {
+      where: { offset: 32 },
+    })
+  if (!Number.isSafeInteger(place.offset) || place.offset % 2 ** header.cluster_bits !== 0)
+    throw new ImageInvalid('the LUKS header does not begin at a cluster', {
+      where: { offset: place.offset },
+    })
+  return place
 }
 
 export async function readLuksHeader(source: BlockSource, place: LuksPlace): Promise<LuksHeader> {

@@ -5,7 +5,8 @@ import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
 import { derivationCost, hashBytes, isHash } from './hashes.ts'
 import { type LuksHeader, type LuksPlace, type LuksSlot, readLuksHeader } from './luks-header.ts'
-import { SECTOR, type SectorCipher, sectorCipher } from './sector-cipher.ts'
+import { type SectorCipher, sectorCipher } from './sector-cipher.ts'
+import { SECTOR } from './sector.ts'
 
 /** Every tool writes 4000; more would let an image size an allocation. */
 const MOST_STRIPES = 16_384

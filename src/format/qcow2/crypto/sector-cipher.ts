@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash } from 'node:crypto'
 import { ImageUnsupported } from '../../../errors.ts'
 import { isHash } from './hashes.ts'
+import { SECTOR } from './sector.ts'
 
 /**
  * Decrypts runs of 512-byte sectors with AES. The block cipher runs over a whole run at once, in
@@ -12,7 +13,6 @@ export interface SectorCipher {
   decrypt(bytes: Uint8Array, sector: number): void
 }
 
-export const SECTOR = 512
 const BLOCK = 16
 const BLOCKS_PER_SECTOR = SECTOR / BLOCK
 

@@ -1,11 +1,12 @@
 import type { BlockSource } from '../../../block/source.ts'
-import { ImageInvalid, ImageUnsupported, UsageError } from '../../../errors.ts'
+import { ImageUnsupported, UsageError } from '../../../errors.ts'
 import type { Extensions } from '../extensions.ts'
 import type { Header } from '../header.ts'
 import { Decrypting } from './decrypting.ts'
-import type { LuksPlace } from './luks-header.ts'
+import { luksPlace } from './luks-header.ts'
 import { LuksVolume } from './luks-volume.ts'
-import { SECTOR, type SectorCipher, sectorCipher } from './sector-cipher.ts'
+import { type SectorCipher, sectorCipher } from './sector-cipher.ts'
+import { SECTOR } from './sector.ts'
 
 /** Section "Header": crypt_method. */
 const AES = 1
@@ -26,7 +27,7 @@ export interface ClusterSource {
 }
 
 /**
- * Finds how the clusters in `clusters` are encrypted, and unlocks them. Throws `UsageError` if no
+ * Finds how the clusters in `clusters` are encrypted (`crypt_method` is not 0), and unlocks them. Throws `UsageError` if no
  * passphrase is the right one, which legacy AES cannot tell.
  */
 export async function unlock(
@@ -37,8 +38,6 @@ export async function unlock(
   passphrase: Passphrase | undefined,
 ): Promise<ClusterSource> {
   switch (header.crypt_method) {
-    case 0:
-      return { encrypted: false, at: () => clusters }
     case AES: {
       const key = new Uint8Array(AES_KEY_BYTES)
       const given = (await passphrase?.(0)) ?? missing('legacy AES')
@@ -58,20 +57,6 @@ export async function unlock(
         where: { offset: 32 },
       })
   }
-}
-
-/** Section "Full disk encryption header pointer". */
-export function luksPlace(header: Header, extensions: Extensions): LuksPlace {
-  const place = extensions.encryption
-  if (!place)
-    throw new ImageInvalid('the image is encrypted with LUKS but has no LUKS header', {
-      where: { offset: 32 },
-    })
-  if (!Number.isSafeInteger(place.offset) || place.offset % 2 ** header.cluster_bits !== 0)
-    throw new ImageInvalid('the LUKS header does not begin at a cluster', {
-      where: { offset: place.offset },
-    })
-  return place
 }
 
 async function cipherOf(

@@ -1,0 +1,2 @@
+/** What is encrypted at once, in bytes; the unit in which LUKS counts. */
+export const SECTOR = 512

@@ -1,0 +1,72 @@
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+import { build } from '../../build/build.ts'
+import { patterned } from '../fixtures/bytes.ts'
+
+/** What a copy is written to, besides files and standard output (tool.test.ts). */
+const executable = await build()
+const directory = t.testdir()
+const run = promisify(execFile)
+// What tap preloads into the tests is nothing for the tool.
+delete process.env['NODE_OPTIONS']
+
+const raw = join(directory, 'raw')
+const image = join(directory, 'image.qcow2')
+// Zeroes between, of more than one piece, and behind.
+const bytes = Buffer.concat([
+  patterned(1_000_000),
+  Buffer.alloc(5_000_000),
+  patterned(1_500_000),
+  Buffer.alloc(888_608),
+])
+writeFileSync(raw, bytes)
+execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, image])
+
+t.test('a pipe gets every byte, in order', async (t) => {
+  const pipe = join(directory, 'pipe')
+  execFileSync('mkfifo', [pipe])
+  const reader = spawn('cat', [pipe], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const [{ stderr }, got] = await Promise.all([
+    run(executable, ['copy', image, pipe]),
+    reader.stdout.toArray(),
+  ])
+  t.equal(stderr, '')
+  t.ok(Buffer.concat(got).equals(bytes))
+})
+
+const root = process.getuid?.() === 0
+const loops = root && existsSync('/dev/loop-control')
+const skip = loops ? false : 'there are no loop devices here'
+t.test('a disk holds zeroes where the image has them, whatever it held', { skip }, async (t) => {
+  const file = join(directory, 'disk')
+  const held = Buffer.alloc(10 * 2 ** 20, 0xee)
+  writeFileSync(file, held)
+  const loop = ['--find', '--show', file]
+  const device = execFileSync('losetup', loop, { encoding: 'utf8' }).trim()
+  t.teardown(() => execFileSync('losetup', ['--detach', device]))
+  await run(executable, ['copy', image, device])
+  const disk = readFileSync(device)
+  t.ok(disk.subarray(0, bytes.length).equals(bytes))
+  t.ok(disk.subarray(bytes.length).equals(held.subarray(bytes.length)), 'and no more is written')
+})
+
+t.test('what has no room ends in an error', { skip: root ? false : 'needs root' }, async (t) => {
+  const mounted = 'mount -t tmpfs -o size=2304k netcow "$1" && exec "$2" copy "$3" "$1/out"'
+  const folder = join(directory, 'small')
+  execFileSync('mkdir', [folder])
+  // A part of its last piece fits.
+  const last = join(directory, 'last.qcow2')
+  writeFileSync(raw, patterned(2_500_000))
+  execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, last])
+  for (const [command, place] of [
+    [['unshare', '--mount', 'sh', '-c', mounted, 'sh', folder, executable, last], 'a file system'],
+    [[executable, 'copy', last, '/dev/full'], '/dev/full'],
+  ] as const) {
+    const [name, ...words] = command
+    const failed = await run(name, words).catch((error: { code: number; stderr: string }) => error)
+    t.match(failed, { code: 2, stderr: /^netcow: cannot write the copy: ENOSPC/ }, place)
+  }
+})
