@@ -16,6 +16,8 @@ export type InitramfsKind =
   | 'dracut-without-systemd'
   | 'dracut-network-legacy'
   | 'dracut-network-manager'
+  /** With what makes an overlayfs of a read-only root. */
+  | 'dracut-overlayfs'
   | 'initramfs-tools'
   /** With the busybox init. */
   | 'mkinitcpio'
@@ -84,6 +86,7 @@ export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
     "--add network-legacy --omit 'systemd-networkd network-manager'",
   ),
   'dracut-network-manager': dracut('dracut-networks', '--add network-manager'),
+  'dracut-overlayfs': dracut('dracut', '--add overlayfs'),
   'initramfs-tools': {
     system: 'initramfs-tools',
     builder: 'initramfs-tools',

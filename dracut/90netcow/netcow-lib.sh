@@ -45,6 +45,14 @@ netcow_finds_root() {
   return 1
 }
 
+# Whether the device is read-only, as dracut's overlayfs wants it.
+netcow_read_only() {
+  case $(getarg rd.netcow.overlay=),$(getarg netcow.overlay=) in
+    none, | *,none) return 0 ;;
+  esac
+  return 1
+}
+
 # Attaches the image unless that is done; $1 is what netroot said, if anything.
 # netcow says on the console what is wrong, waits for what may come, and returns when it is settled.
 netcow_boot() {

@@ -26,7 +26,7 @@ export async function prepareToLeave({ root, host, ipWords }: Leaving, say: Say)
   const hasSystemd = existsSync(join(root, 'usr/lib/systemd/systemd')) && !bootsOther(root)
   if (host !== undefined) {
     await step('the network may not be kept', say, async () => {
-      const boot = await keepNetwork({ root, run: '/run', hasSystemd }, host, ipWords)
+      const boot = await keepNetwork({ root, run: '/run', hasSystemd }, host, ipWords, say)
       say(boot === undefined ? 'no interface leads to the server' : `${boot.name} is kept up`)
     })
   }

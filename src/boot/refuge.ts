@@ -43,6 +43,8 @@ const PROGRAM = '/shutdown'
  */
 const ROOMS = ['dev', 'proc', 'sys', 'run', 'oldroot']
 const KEPT_BY = '.netcow'
+/** Of dracut's rd.overlay: what is written to the root, which the kernel needs no name for. */
+const OVERLAYFS = `${REFUGE}/overlay`
 
 /**
  * Throws `KernelRefused` when this initramfs cannot keep it.
@@ -59,7 +61,7 @@ export function makeRefuge(unmountsFirst: boolean): void {
     const place = join(WHOLE, PLACE)
     fill(place)
     mkdirSync(REFUGE, { recursive: true })
-    cpSync(REFUGE, place, { recursive: true })
+    cpSync(REFUGE, place, { recursive: true, filter: (path) => path !== OVERLAYFS })
     for (const room of ROOMS) furnish(join(place, room))
     bindMount(place, REFUGE)
     if (unmountsFirst) for (const path of lasting(REFUGE)) bindMount(path, path)

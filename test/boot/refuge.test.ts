@@ -29,6 +29,9 @@ mount -t proc proc proc
 mount -t tmpfs tmpfs run
 mkdir run/initramfs
 touch run/initramfs/kept
+# A file that was deleted in an overlayfs.
+mkdir run/initramfs/overlay
+mknod run/initramfs/overlay/deleted c 0 0
 # As systemd does it.
 mount --make-rshared .
 chroot . /usr/bin/node --input-type=module --eval "
@@ -55,7 +58,7 @@ rm -rf --one-file-system usr lib lib64 netcow 2>/dev/null || true
 cd new/initramfs
 `
 const RUNS = `
-[ -e kept ]
+[ -e kept ] && [ ! -e overlay ]
 # Where systemd mounts things without making directories for them.
 [ -d dev ] && [ -d sys ] && [ -d run ] && [ -d oldroot ]
 mount -t proc proc proc

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { readFileSync } from 'node:fs'
+import { makeAddressesLast } from '../../kernel/addresses.ts'
 import { type BootInterface, interfaceTo } from './boot-interface.ts'
 import { keepByIfupdown } from './ifupdown.ts'
 import { keepByNetworkManager, runsNetworkManager } from './network-manager.ts'
@@ -14,30 +12,31 @@ import type { System } from './system.ts'
  * Returns the interface, or undefined if there is none.
  *
  * @param ipWords values of `ip=` on the kernel command line
+ * @param say takes a line about what the system will not do
  */
 export async function keepNetwork(
   system: System,
   host: string,
   ipWords: readonly string[],
+  say: (line: string) => void,
 ): Promise<BootInterface | undefined> {
   const boot = await interfaceTo(host, ipWords)
   if (boot === undefined) return undefined
   keepByNetworkd(system, boot)
   keepByNetworkManager(system, boot)
   keepByIfupdown(system, boot)
-  if (!runsNetworkd(system) && !runsNetworkManager(system, boot)) await keepForEver(system, boot)
+  if (!runsNetworkd(system) && !runsNetworkManager(system, boot)) keepForEver(boot, say)
   return boot
 }
 
 /**
- * Where nobody renews a lease the kernel would take the address away when it ends. We keep it, as
- * the kernel's own ip=dhcp and ipconfig do.
+ * Where nobody renews a lease the kernel would take the address away when it ends: whoever got it in
+ * the initramfs gave it that long (dracut's dhclient does, ipconfig does not). We keep it, as the
+ * kernel's own ip=dhcp does.
  */
-async function keepForEver({ run }: System, { name, addresses }: BootInterface): Promise<void> {
-  // ipconfig, which leaves this file, gives addresses that last.
-  if (existsSync(join(run, `net-${name}.conf`))) return
-  for (const address of addresses) {
-    const lifetimes = ['valid_lft', 'forever', 'preferred_lft', 'forever']
-    await promisify(execFile)('ip', ['address', 'change', address, 'dev', name, ...lifetimes])
+function keepForEver({ name }: BootInterface, say: (line: string) => void): void {
+  const index = Number(readFileSync(`/sys/class/net/${name}/ifindex`, 'utf8'))
+  for (const seconds of makeAddressesLast(index)) {
+    say(`nothing renews the lease of ${name} (${seconds} s): its address is kept for ever`)
   }
 }
