@@ -30,28 +30,39 @@ export interface Service {
 
 /**
  * Makes the device `index` one that others can use and ask about, until it is disposed of. If that
- * fails, a new device is taken apart again: it would have no daemon.
+ * fails, a new device is taken apart again: it would have no daemon. One that was taken over is in
+ * use, and is served although nobody can ask about it.
  */
 export async function appear(index: number, service: Service): Promise<Disposable> {
-  const { before, served, log } = service
+  const { before, log } = service
   try {
-    surviveEverything(log, index)
-    if (before === undefined) await settle(index)
-    const record = before ?? recordOf(index, service)
-    const facts = factsOf(service, record)
-    makeRunDirectory()
-    const control = await controlServer(socketPath(index), facts, served)
-    writeResumeRecord(record)
-    writeFacts(index, facts)
-    return {
-      [Symbol.dispose]() {
-        control[Symbol.dispose]()
-        removeRunFiles(index)
-      },
-    }
+    return await present(index, service)
   } catch (error) {
-    if (before === undefined) disconnect(index)
-    throw error
+    if (before === undefined) {
+      disconnect(index)
+      throw error
+    }
+    const reason = error instanceof Error ? error.message : String(error)
+    log?.write('error', `/dev/nbd${index} is served, but cannot be asked about: ${reason}`)
+    return { [Symbol.dispose]: () => removeRunFiles(index) }
+  }
+}
+
+async function present(index: number, service: Service): Promise<Disposable> {
+  const { before, served, log } = service
+  surviveEverything(log, index)
+  if (before === undefined) await settle(index)
+  const record = before ?? recordOf(index, service)
+  const facts = factsOf(service, record)
+  makeRunDirectory()
+  const control = await controlServer(socketPath(index), facts, served)
+  writeResumeRecord(record)
+  writeFacts(index, facts)
+  return {
+    [Symbol.dispose]() {
+      control[Symbol.dispose]()
+      removeRunFiles(index)
+    },
   }
 }
 

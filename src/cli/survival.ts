@@ -23,7 +23,6 @@ const HARMLESS = [
 
 /** From now on the process ends only when its device is taken apart. */
 export function surviveEverything(log: KernelLog | undefined, index: number): void {
-  protectFromOutOfMemory()
   const grumble = (error: unknown) => log?.write('error', `${lineOf(error)}; serving on`)
   process.on('uncaughtException', grumble)
   process.on('unhandledRejection', grumble)
@@ -37,4 +36,9 @@ export function surviveEverything(log: KernelLog | undefined, index: number): vo
       if (isConnected(index)) log?.write('info', `/dev/nbd${index} is in use; serving on`)
     })
   })
+  try {
+    protectFromOutOfMemory()
+  } catch {
+    log?.write('error', 'this daemon may be ended when memory is short: it may not forbid that')
+  }
 }

@@ -14,7 +14,14 @@ export function leaveUnit(unit: string): void {
   if (!path.endsWith(`/${unit}`)) return
   mkdirSync(OURS, { recursive: true })
   const processes = readFileSync(`${ROOT}${path}/cgroup.procs`, 'utf8').trim().split('\n')
-  for (const pid of processes) {
-    if (Number(pid) !== process.pid) writeFileSync(`${OURS}/cgroup.procs`, pid)
+  for (const pid of processes) if (Number(pid) !== process.pid) move(pid)
+}
+
+function move(pid: string): void {
+  try {
+    writeFileSync(`${OURS}/cgroup.procs`, pid)
+  } catch (error) {
+    // It has ended in the meantime.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
 }

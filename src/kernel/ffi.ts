@@ -41,6 +41,7 @@ const { preadv2 } = dlopen(LIBC, {
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
 }).functions
 
+const EINTR = 4
 const AF_UNIX = 1
 const AF_NETLINK = 16
 const SOCK_STREAM = 1
@@ -83,9 +84,14 @@ export function send(fd: number, message: Uint8Array): void {
 
 /** Waits for one message; `room` is as long as the longest that is understood. */
 export function receive(fd: number, room: number): Uint8Array {
+  const { recv, errnoAt } = libc()
   const buffer = Buffer.alloc(room)
-  const length = checked('recv', libc().recv(fd, buffer, BigInt(room), 0))
-  return buffer.subarray(0, length)
+  for (;;) {
+    const length = recv(fd, buffer, BigInt(room), 0)
+    // A signal, even one that stops and continues us, ends a wait that has a limit (signal(7)).
+    if (length < 0 && getInt32(errnoAt) === EINTR) continue
+    return buffer.subarray(0, checked('recv', length))
+  }
 }
 
 export function closeDescriptor(fd: number): void {

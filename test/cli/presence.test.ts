@@ -1,0 +1,56 @@
+import { execFile } from 'node:child_process'
+import { resolve } from 'node:path'
+import { promisify } from 'node:util'
+import t from 'tap'
+
+/** $1 is the repository, $2 Node, $3 a program: runs it where /run is full, or can be written to. */
+const MACHINE = `
+set -e
+mount -t tmpfs -o "$4" tmpfs /run
+cd "$1"
+exec "$2" --disable-warning=ExperimentalWarning --input-type=module --eval "$3"
+`
+
+/** Takes over a device, which is in use, and says what became of it. */
+const RESUMES = `
+  import { existsSync, readdirSync } from 'node:fs'
+  import { appear } from './src/cli/presence.ts'
+  const said = []
+  const served = { access: 'read-only', source: { size: 4096 }, identity: 'x' }
+  const before = { argv: [], directory: '/', index: 0, identity: 'x', attachedAtUptimeMs: 1 }
+  const plan = { image: { kind: 'memory', sizeBytes: 4096 } }
+  const log = { write: (_level, line) => line.startsWith('/dev/nbd0') && said.push(line) }
+  const presence = await appear(0, { plan, served, before, argv: [], directory: '/', log })
+  const files = () => existsSync('/run/netcow') ? readdirSync('/run/netcow').sort() : []
+  console.log(JSON.stringify({ said, files: files() }))
+  presence[Symbol.dispose]()
+  console.log(JSON.stringify(files()))
+  process.exit()
+`
+
+async function resumed(options: string): Promise<unknown[]> {
+  const unshare = ['--mount', 'sh', '-c', MACHINE, 'sh']
+  const words = [resolve('.'), process.execPath, RESUMES, options]
+  const { stdout } = await promisify(execFile)('unshare', [...unshare, ...words])
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line): unknown => JSON.parse(line))
+}
+
+const skip = process.getuid?.() === 0 ? false : 'only root may mount'
+
+t.test('a device that was taken over can be asked about', { skip }, async (t) => {
+  t.strictSame(await resumed('size=1m'), [
+    { said: [], files: ['nbd0.json', 'nbd0.resume', 'nbd0.sock'] },
+    [],
+  ])
+})
+
+t.test('it is served also where nothing can be written to /run', { skip }, async (t) => {
+  const [first] = await resumed('nr_inodes=1')
+  t.match(first, {
+    said: [/is served, but cannot be asked about: ENOSPC/],
+    files: [],
+  })
+})
