@@ -28,6 +28,8 @@ export interface ImagePlan extends SourcePlan {
   readonly dataFile?: ImageName
   /** Opens encrypted images: asked with the name of one, and how many were refused for it. */
   readonly passphrase?: (image: string, refused: number) => Promise<Uint8Array | undefined>
+  /** The only key slot of an encrypted image that is tried. */
+  readonly keySlot?: number
   /** Reads an image that is marked as corrupt. */
   readonly allowCorrupt: boolean
 }

@@ -127,6 +127,7 @@ async function image(
       tableBytes: TABLE_BYTES,
       allowCorrupt: plan.allowCorrupt,
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
+      ...(plan.keySlot === undefined ? {} : { keySlot: plan.keySlot }),
       passphrase: async (refused) => plan.passphrase?.(name, refused),
       opener: {
         backing: (inside, format) => backingOf(plan, inside, format, opening, chain),

@@ -40,6 +40,7 @@ export const IMAGE_OPTIONS: readonly OptionName[] = [
   'backing',
   'data-file',
   'luks-key-file',
+  'luks-key-slot',
   'allow-corrupt',
   'cache',
   'timeout',

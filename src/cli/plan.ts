@@ -26,6 +26,7 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
   const { sizelimit, timeout, snapshot } = options
   const dataFile = options['data-file']
   const keyFile = options['luks-key-file']
+  const keySlot = options['luks-key-slot']
   const name = imageName(image)
   return {
     image: name,
@@ -39,6 +40,7 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
     backing: permissions(options.backing),
     ...(dataFile === undefined ? {} : { dataFile: imageName(dataFile) }),
     ...(keyFile === undefined ? {} : { passphrase: await passphraseIn(keyFile) }),
+    ...(keySlot === undefined ? {} : { keySlot }),
     allowCorrupt: options['allow-corrupt'],
   }
 }

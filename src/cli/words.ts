@@ -25,6 +25,7 @@ const WORDS: readonly OptionName[] = [
   'backing',
   'data-file',
   'luks-key-file',
+  'luks-key-slot',
   'overlay',
   'cache',
   'timeout',

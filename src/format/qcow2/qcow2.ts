@@ -40,6 +40,8 @@ export interface Qcow2Options {
   readonly opener?: Opener
   /** Opens an encrypted image; not asked of any other. */
   readonly passphrase?: Passphrase
+  /** The only key slot of LUKS that is tried; without it, all that are in use. */
+  readonly keySlot?: number
   /** Reads an image that is marked as corrupt. */
   readonly allowCorrupt?: boolean
 }
@@ -53,7 +55,7 @@ export const qcow2: Format<Qcow2Options> = {
     const geometry = geometryOf(header)
     const clusters = features.dataFile ? opened.use(await dataFile(head, options)) : source
     const { tableBytes = DEFAULT_TABLE_BYTES } = options
-    const place = await inClear(source, clusters, head, options.passphrase)
+    const place = await inClear(source, clusters, head, options)
     const { l1, size } = await diskOf(source, header, options.snapshot)
     const tables = await Tables.open(source, geometry, l1, size, tableBytes)
     const { clusterBytes } = geometry
@@ -90,11 +92,11 @@ async function inClear(
   source: BlockSource,
   clusters: BlockSource,
   { header, extensions }: Qcow2Head,
-  passphrase: Passphrase | undefined,
+  options: Qcow2Options,
 ): Promise<ClusterSource> {
   if (header.crypt_method === 0) return { encrypted: false, at: () => clusters }
   const { unlock } = await import('./crypto/unlock.ts')
-  return unlock(source, clusters, header, extensions, passphrase)
+  return unlock(source, clusters, header, extensions, options)
 }
 
 async function dataFile({ extensions }: Qcow2Head, options: Qcow2Options): Promise<BlockSource> {

@@ -1,5 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
+import { triesOf } from '../../../src/format/qcow2/crypto/key-cost.ts'
+import { readLuksHeader } from '../../../src/format/qcow2/crypto/luks-header.ts'
 import type { Passphrase } from '../../../src/format/qcow2/crypto/unlock.ts'
 import { openImage } from '../../../src/format/registry.ts'
 import { Qemu } from '../../fixtures/qemu-img.ts'
@@ -78,6 +80,53 @@ t.test('any key slot opens a LUKS image', async (t) => {
   })
   await readsLike(opened, await qemu.bytes('disk'))
   t.pass()
+})
+
+t.test(
+  'a passphrase is tried on the cheapest key slots, or on the one that is named',
+  async (t) => {
+    const image = Buffer.from(await qemu.bytes('slots'))
+    const at = image.indexOf('LUKS\xba\xbe', 0, 'latin1')
+    const place = { offset: at, length: image.length - at }
+    const first = at + 208
+    const slotBytes = 48
+    // All eight are in use; but for 5, which is the last that QEMU wrote, by a hostile hand.
+    for (const slot of [0, 1, 2, 3, 4, 6, 7]) {
+      image.copy(image, first + slot * slotBytes, first, first + slotBytes)
+      image.writeUInt32BE(0x00ac71f3, first + slot * slotBytes)
+      image.writeUInt32BE(12 * 2 ** 20, first + slot * slotBytes + 4)
+    }
+    const header = await readLuksHeader(new BytesSource(image), place)
+    const { slots, left } = triesOf(header)
+    t.strictSame([slots[0], slots.length, left], [header.slots[5], 3, 5])
+    t.strictSame(triesOf(header, 7), { slots: [header.slots[7]], left: 0 })
+
+    const open = (words: string, keySlot?: number) =>
+      openImage(new BytesSource(image), {
+        passphrase: key(words),
+        ...(keySlot === undefined ? {} : { keySlot }),
+      })
+    for (const slot of [undefined, 5]) {
+      await using opened = await open('battery staple', slot)
+      await readsLike(opened, await qemu.bytes('disk'))
+    }
+    await t.rejects(open('wrong', 5), { name: 'UsageError', message: /opens none of the LUKS/ })
+    await t.rejects(open('wrong'), { name: 'ImageUnsupported', advice: /--luks-key-slot/ })
+    image.writeUInt32BE(0, first + 6 * slotBytes)
+    await t.rejects(open('wrong', 6), {
+      name: 'UsageError',
+      message: /key slot 6 .* is not in use/,
+    })
+  },
+)
+
+t.test('as many key slots as QEMU fills by itself are all tried', async (t) => {
+  const image = await encrypted('usual', 'luks', {})
+  const at = Buffer.from(image).indexOf('LUKS\xba\xbe', 0, 'latin1')
+  const place = { offset: at, length: image.length - at }
+  const header = await readLuksHeader(new BytesSource(image), place)
+  const [slot] = header.slots
+  t.strictSame(triesOf({ ...header, slots: [slot!, slot!, slot!] }).left, 0)
 })
 
 t.test(

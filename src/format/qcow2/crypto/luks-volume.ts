@@ -3,7 +3,8 @@ import { promisify } from 'node:util'
 import type { BlockSource } from '../../../block/source.ts'
 import { ImageInvalid, ImageUnsupported } from '../../../errors.ts'
 import { readClamped } from '../../clamped.ts'
-import { derivationCost, hashBytes, isHash } from './hashes.ts'
+import { hashBytes, isHash } from './hashes.ts'
+import { type Tries, checkCosts, triesOf } from './key-cost.ts'
 import { type LuksHeader, type LuksPlace, type LuksSlot, readLuksHeader } from './luks-header.ts'
 import { type SectorCipher, sectorCipher } from './sector-cipher.ts'
 import { SECTOR } from './sector.ts'
@@ -11,49 +12,53 @@ import { SECTOR } from './sector.ts'
 /** Every tool writes 4000; more would let an image size an allocation. */
 const MOST_STRIPES = 16_384
 const KEY_BYTES = [16, 24, 32, 48, 64]
-/**
- * What a key may cost to derive, in iterations of SHA-256. QEMU and cryptsetup spend two seconds on
- * a key slot and an eighth of that on the digest; a fast core does 8 million in a second.
- */
-const MOST_SLOT_COST = 24 * 2 ** 20
-const MOST_DIGEST_COST = 4 * 2 ** 20
 
 /** What a passphrase opens: a header with key slots. */
 export class LuksVolume {
   readonly #source: BlockSource
   readonly #place: LuksPlace
   readonly #header: LuksHeader
+  readonly #tries: Tries
 
-  private constructor(source: BlockSource, place: LuksPlace, header: LuksHeader) {
+  private constructor(source: BlockSource, place: LuksPlace, header: LuksHeader, tries: Tries) {
     this.#source = source
     this.#place = place
     this.#header = header
+    this.#tries = tries
   }
 
-  /** Throws `ImageInvalid` or `ImageUnsupported` for what no passphrase would open. */
-  static async open(source: BlockSource, place: LuksPlace): Promise<LuksVolume> {
+  /**
+   * Throws `ImageInvalid` or `ImageUnsupported` for what no passphrase would open.
+   *
+   * @param only the number of the one key slot to try; all that are in use without it
+   */
+  static async open(source: BlockSource, place: LuksPlace, only?: number): Promise<LuksVolume> {
     const header = await readLuksHeader(source, place)
     check(header, place)
-    return new LuksVolume(source, place, header)
+    return new LuksVolume(source, place, header, triesOf(header, only))
   }
 
-  /** How many key slots are in use. */
+  /** How many key slots there are to try. */
   get slots(): number {
-    return this.#active.length
+    return this.#tries.slots.length
   }
 
-  /** Tries the passphrase on every key slot. Takes as long as the key slots ask for. */
+  /**
+   * Tries the passphrase on the key slots. Takes as long as they ask for, up to a limit: throws
+   * `ImageUnsupported` if there are more than may be tried.
+   */
   async unlock(passphrase: Uint8Array): Promise<SectorCipher | undefined> {
     const { cipher, mode } = this.#header
-    for (const slot of this.#active) {
+    const { slots, left } = this.#tries
+    for (const slot of slots) {
       const key = await slotKey(this.#source, this.#place, this.#header, slot, passphrase)
       if (key) return sectorCipher(cipher, mode, key)
     }
-    return undefined
-  }
-
-  get #active(): readonly LuksSlot[] {
-    return this.#header.slots.filter((slot) => slot.active)
+    if (left === 0) return undefined
+    throw new ImageUnsupported('to try the passphrase on all key slots would take too long', {
+      where: { tried: slots.length, left },
+      advice: 'say which it is with --luks-key-slot',
+    })
   }
 }
 
@@ -68,21 +73,13 @@ function check(header: LuksHeader, place: LuksPlace): void {
       where: { offset: place.offset + 108 },
     })
   sectorCipher(cipher, mode, new Uint8Array(keyBytes))
-  for (const { active, iterations, stripes, keyOffset } of header.slots) {
+  for (const { active, stripes, keyOffset } of header.slots) {
     if (!active) continue
     if (stripes === 0 || stripes > MOST_STRIPES) invalid(`${stripes} LUKS stripes`, place.offset)
     if (keyOffset + stripes * keyBytes > place.length)
       invalid('LUKS key material lies outside of its header', place.offset + keyOffset)
-    checkCost(iterations, derivationCost(hash, iterations, keyBytes), MOST_SLOT_COST)
   }
-  const { digest, digestIterations } = header
-  const cost = derivationCost(hash, digestIterations, digest.length)
-  checkCost(digestIterations, cost, MOST_DIGEST_COST)
-}
-
-function checkCost(iterations: number, cost: number, most: number): void {
-  if (iterations > 0 && cost <= most) return
-  throw new ImageUnsupported(`a LUKS key of ${iterations} iterations`, { where: { cost, most } })
+  checkCosts(header)
 }
 
 /** Section "Master key recovery". */

@@ -19,6 +19,13 @@ const AES_KEY_BYTES = 16
  */
 export type Passphrase = (refused: number) => Promise<Uint8Array | undefined>
 
+/** What the user gives to open an image with. */
+export interface Keys {
+  readonly passphrase?: Passphrase
+  /** The only key slot that is tried; without it, all that are in use. */
+  readonly keySlot?: number
+}
+
 /** From where the standard clusters are read in clear. */
 export interface ClusterSource {
   readonly encrypted: boolean
@@ -35,7 +42,7 @@ export async function unlock(
   clusters: BlockSource,
   header: Header,
   extensions: Extensions,
-  passphrase: Passphrase | undefined,
+  { passphrase, keySlot }: Keys,
 ): Promise<ClusterSource> {
   switch (header.crypt_method) {
     case AES: {
@@ -48,7 +55,7 @@ export async function unlock(
       return { encrypted: true, at }
     }
     case LUKS: {
-      const volume = await LuksVolume.open(source, luksPlace(header, extensions))
+      const volume = await LuksVolume.open(source, luksPlace(header, extensions), keySlot)
       const clear = new Decrypting(clusters, await cipherOf(volume, passphrase))
       return { encrypted: true, at: () => clear }
     }
