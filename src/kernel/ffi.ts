@@ -50,6 +50,8 @@ const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
 const SO_RCVTIMEO = 20
 const RWF_NOWAIT = 8
+/** MSG_DONTWAIT, and no signal where nobody reads any more (MSG_NOSIGNAL). */
+const AT_ONCE = 0x40 | 0x4000
 
 /** A failed call of the kernel as an error with the name of its errno. */
 export function refusal(call: string, errno: number): KernelRefused {
@@ -92,6 +94,11 @@ export function receive(fd: number, room: number): Uint8Array {
     if (length < 0 && getInt32(errnoAt) === EINTR) continue
     return buffer.subarray(0, checked('recv', length))
   }
+}
+
+/** What the kernel takes at once of `bytes`, on a socket; 0 if none, for whatever reason. */
+export function sendNow(fd: number, bytes: Uint8Array): number {
+  return Math.max(0, Number(libc().send(fd, bytes, BigInt(bytes.length), AT_ONCE)))
 }
 
 export function closeDescriptor(fd: number): void {

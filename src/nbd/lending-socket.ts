@@ -2,21 +2,35 @@ import { Socket, type SocketConstructorOpts } from 'node:net'
 
 /** What libuv reads at once. */
 const BUFFER_BYTES = 64 * 1024
-/** Less is copied: a few bytes that somebody keeps must not keep a whole buffer. */
-const LENT_BYTES = BUFFER_BYTES / 4
 /** How many are kept for the next reads. */
 const MOST_KEPT = 4
 
 /**
- * A socket whose large chunks are lent: whoever is done with one gives it back, and the next is read
- * into the same memory. Otherwise all that clients write becomes garbage outside of the heap, and
- * to collect that, the whole heap is walked ten times a second.
+ * Sends what the kernel takes at once of `bytes` on a socket, and returns how many bytes that were;
+ * 0 if none, whatever the reason.
+ */
+export type SendNow = (fd: number, bytes: Uint8Array) => number
+
+/**
+ * Takes the first `length` bytes of a buffer, which is read into again unless it returns that it
+ * still looks at them.
+ */
+export type Consumer = (buffer: Uint8Array, length: number) => boolean
+
+/**
+ * A socket that lends what it reads: whoever is done with a chunk when it returns leaves the memory
+ * to the next one. Otherwise all that clients write becomes garbage outside of the heap, and to
+ * collect that, the whole heap is walked ten times a second. Chunks go past the queue of the stream,
+ * and bytes that the kernel takes at once past that of the other direction: for a request of a few
+ * bytes the queues of streams cost more than all the rest of it.
  */
 export class LendingSocket extends Socket {
   readonly #kept: Uint8Array[]
-  readonly #lent = new WeakSet<ArrayBufferLike>()
+  readonly #fd: number
+  readonly #sendNow: SendNow | undefined
+  #consumer: Consumer | undefined
 
-  private constructor(source: object) {
+  private constructor(source: object, fd: number, sendNow: SendNow | undefined) {
     const kept: Uint8Array[] = []
     const options: SocketConstructorOpts = {
       allowHalfOpen: true,
@@ -27,39 +41,50 @@ export class LendingSocket extends Socket {
     }
     super(Object.assign(options, source))
     this.#kept = kept
+    this.#fd = fd
+    this.#sendNow = sendNow
   }
 
   /** Over a connected socket of the system, which it owns from now on. */
-  static overDescriptor(fd: number): LendingSocket {
-    return new LendingSocket({ fd })
+  static overDescriptor(fd: number, sendNow?: SendNow): LendingSocket {
+    return new LendingSocket({ fd }, fd, sendNow)
   }
 
   /**
    * In place of a socket that a server has just accepted, which is of no use any more. Node offers
-   * no other way to it than a field that it does not document; where that is not what it was, the
-   * socket is returned as it is.
+   * no other way to it than fields that it does not document; where those are not what they were,
+   * the socket is returned as it is.
    */
-  static inPlaceOf(accepted: Socket): Socket {
+  static inPlaceOf(accepted: Socket, sendNow?: SendNow): Socket {
     const handle: unknown = Reflect.get(accepted, '_handle')
     if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle))
       return accepted
+    const fd = 'fd' in handle && typeof handle.fd === 'number' ? handle.fd : -1
     Reflect.set(accepted, '_handle', null)
     accepted.destroy()
-    return new LendingSocket({ handle })
+    return new LendingSocket({ handle }, fd, fd < 0 ? undefined : sendNow)
   }
 
-  /** Takes back a chunk, if it was lent, that nobody looks at any more. */
-  giveBack(chunk: Uint8Array): void {
-    if (this.#lent.delete(chunk.buffer)) this.#keep(new Uint8Array(chunk.buffer))
+  /** Gives everything that comes to `consumer` from now on, what has come already at once. */
+  consume(consumer: Consumer): void {
+    const early: unknown = this.read()
+    this.#consumer = consumer
+    if (early instanceof Uint8Array) consumer(early, early.length)
+  }
+
+  /** Sends what the kernel takes at once, if nothing is before it; returns how many bytes it took. */
+  sendNow(bytes: Uint8Array): number {
+    if (this.#sendNow === undefined || this.writableLength > 0 || !this.writable) return 0
+    return this.#sendNow(this.#fd, bytes)
   }
 
   #take(length: number, buffer: Uint8Array): boolean {
-    if (length < LENT_BYTES) {
+    if (this.#consumer === undefined) {
       this.#keep(buffer)
       return this.push(Buffer.from(buffer.subarray(0, length)))
     }
-    this.#lent.add(buffer.buffer)
-    return this.push(Buffer.from(buffer.buffer, 0, length))
+    if (!this.#consumer(buffer, length)) this.#keep(buffer)
+    return true
   }
 
   #keep(buffer: Uint8Array): void {

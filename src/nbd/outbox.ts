@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import { LendingSocket } from './lending-socket.ts'
 import { SLAB_BYTES, type Slab, giveSlab, slabBytes, takeSlab } from './slab-pool.ts'
 
 /** How much memory a reply of `length` bytes needs at most, but for what it shares with others. */
@@ -104,8 +105,17 @@ export class Outbox {
     this.#stream.cork()
     const last = pieces.length - 1
     for (const [index, piece] of pieces.entries())
-      this.#write(piece, index < last ? undefined : () => this.giveBack(room))
+      this.#queue(piece, index < last ? undefined : () => this.giveBack(room))
     this.#stream.uncork()
+  }
+
+  /** Does `work` and sends what it made ready, with what was ready before. */
+  gather(work: () => void): void {
+    const wasScheduled = this.#scheduled
+    this.#scheduled = true
+    work()
+    this.#scheduled = wasScheduled
+    this.flush()
   }
 
   /** Sends what is ready, now. */
@@ -119,7 +129,15 @@ export class Outbox {
     else this.#free(slab, rooms)
   }
 
-  #write(bytes: Uint8Array, over?: () => void): void {
+  #write(bytes: Uint8Array, over: () => void): void {
+    const taken = this.#stream instanceof LendingSocket ? this.#stream.sendNow(bytes) : 0
+    this.#sent += taken
+    this.#taken += taken
+    if (taken === bytes.length) over()
+    else this.#queue(bytes.subarray(taken), over)
+  }
+
+  #queue(bytes: Uint8Array, over?: () => void): void {
     this.#sent += bytes.length
     this.#stream.write(bytes, () => {
       this.#taken += bytes.length

@@ -23,6 +23,7 @@ export class RequestParser {
   #chunk: Uint8Array = NOTHING
   #view = viewOf(this.#chunk)
   #at = 0
+  #end = 0
   readonly #more: Uint8Array[] = []
   #buffered = 0
   /** A payload that comes in pieces. */
@@ -39,11 +40,12 @@ export class RequestParser {
     return this.#buffered
   }
 
-  push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return
-    this.#buffered += chunk.length
-    if (this.#at === this.#chunk.length) this.#turnTo(chunk)
-    else this.#more.push(chunk)
+  /** Takes the first `length` bytes of `chunk`. */
+  push(chunk: Uint8Array, length = chunk.length): void {
+    if (length === 0) return
+    this.#buffered += length
+    if (this.#at === this.#end) this.#turnTo(chunk, length)
+    else this.#more.push(chunk.subarray(0, length))
   }
 
   /**
@@ -52,7 +54,7 @@ export class RequestParser {
    */
   request(): Request | undefined {
     if (this.#buffered < this.#headerBytes) return undefined
-    if (this.#chunk.length - this.#at < this.#headerBytes) this.#join(this.#headerBytes)
+    if (this.#end - this.#at < this.#headerBytes) this.#join(this.#headerBytes)
     const view = this.#view
     const at = this.#at
     const fields = this.#extended ? ExtendedRequestHeader.at : RequestHeader.at
@@ -80,7 +82,7 @@ export class RequestParser {
   /** The next `length` bytes, without a copy where they came in one piece; undefined until then. */
   payload(length: number): Uint8Array | undefined {
     if (this.#payload === undefined) {
-      if (this.#chunk.length - this.#at >= length) {
+      if (this.#end - this.#at >= length) {
         const whole = this.#chunk.subarray(this.#at, this.#at + length)
         this.#use(length)
         return whole
@@ -111,42 +113,48 @@ export class RequestParser {
    * copied. Returns whether it holds nothing of it any more.
    */
   letGo(chunk: Uint8Array): boolean {
-    if (this.#chunk !== chunk) return !this.#more.includes(chunk)
-    if (this.#more.length > 0 || chunk.length - this.#at > MOST_COPIED_BYTES) return false
-    this.#turnTo(this.#at === chunk.length ? NOTHING : Buffer.from(chunk.subarray(this.#at)))
+    const { buffer } = chunk
+    if (this.#at === this.#end) return true
+    if (this.#chunk.buffer !== buffer) return !this.#more.some((each) => each.buffer === buffer)
+    if (this.#more.length > 0 || this.#end - this.#at > MOST_COPIED_BYTES) return false
+    const rest = Buffer.from(this.#chunk.subarray(this.#at, this.#end))
+    this.#turnTo(rest, rest.length)
     return true
   }
 
   /** As much of the next `most` bytes as is there in one piece, at least one byte. */
   #part(most: number): Uint8Array {
-    const part = this.#chunk.subarray(this.#at, this.#at + most)
+    const part = this.#chunk.subarray(this.#at, Math.min(this.#end, this.#at + most))
     this.#use(part.length)
     return part
   }
 
   /** Makes `length` bytes, which are there, one piece. */
   #join(length: number): void {
-    const rest = this.#chunk.subarray(this.#at)
+    const rest = this.#chunk.subarray(this.#at, this.#end)
     const pieces = [rest]
     for (let joined = rest.length; joined < length;) {
       const next = this.#more.shift()!
       pieces.push(next)
       joined += next.length
     }
-    this.#turnTo(Buffer.concat(pieces))
+    const joined = Buffer.concat(pieces)
+    this.#turnTo(joined, joined.length)
   }
 
   #use(length: number): void {
     this.#at += length
     this.#buffered -= length
-    const next = this.#at === this.#chunk.length ? this.#more.shift() : undefined
-    if (next !== undefined) this.#turnTo(next)
+    const next = this.#at === this.#end ? this.#more.shift() : undefined
+    if (next !== undefined) this.#turnTo(next, next.length)
   }
 
-  #turnTo(chunk: Uint8Array): void {
+  /** Memory that chunks come in again and again needs no new view. */
+  #turnTo(chunk: Uint8Array, length: number): void {
+    if (chunk !== this.#chunk) this.#view = viewOf(chunk)
     this.#chunk = chunk
-    this.#view = viewOf(chunk)
     this.#at = 0
+    this.#end = length
   }
 }
 

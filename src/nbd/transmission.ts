@@ -94,15 +94,6 @@ class Transmission {
     this.#outbox = new Outbox(stream, () => this.#freed())
     this.#allowance = new Allowance(this.#client(), options.bounds)
     this.#service = new Service(session, this.#replies, this.#outbox, () => stream.destroyed)
-    stream.on('data', (chunk: Buffer) => {
-      if (this.#ending) return
-      this.#parser.push(chunk)
-      this.#isKept = false
-      this.#work()
-      if (!this.#isKept && stream instanceof LendingSocket && this.#parser.letGo(chunk))
-        stream.giveBack(chunk)
-    })
-    stream.resume()
     stream.on('drain', () => {
       this.#untaken = 0
       this.#work()
@@ -119,11 +110,26 @@ class Transmission {
     const forget = () => signal?.removeEventListener('abort', stop)
     this.#done.promise.then(forget, forget)
     if (signal?.aborted || stream.destroyed) stop()
+    if (stream instanceof LendingSocket)
+      stream.consume((buffer, length) => this.#take(buffer, length))
+    else stream.on('data', (chunk: Buffer) => void this.#take(chunk, chunk.length))
+    stream.resume()
   }
 
   get finished(): Promise<Parting> {
     return this.#done.promise
   }
+
+  /** Returns whether anybody still looks at the bytes. */
+  #take(buffer: Uint8Array, length: number): boolean {
+    if (this.#ending) return false
+    this.#parser.push(buffer, length)
+    this.#isKept = false
+    this.#outbox.gather(this.#workOn)
+    return this.#isKept || !this.#parser.letGo(buffer)
+  }
+
+  readonly #workOn = (): void => this.#work()
 
   /** Takes as many requests as are there and find room. */
   #work(): void {

@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { MemoryDevice } from '../../src/block/memory.ts'
-import { socketPair } from '../../src/kernel/ffi.ts'
+import { sendNow, socketPair } from '../../src/kernel/ffi.ts'
 import { UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket } from '../../src/nbd/lending-socket.ts'
@@ -67,7 +67,7 @@ for (const device of [new MemoryDevice(SIZE), new SlowDevice(SIZE)]) {
 t.test('a socket by its descriptor, as the kernel has it', async (t) => {
   const [ours, theirs] = socketPair()
   const device = new SlowDevice(SIZE)
-  const socket = LendingSocket.overDescriptor(ours)
+  const socket = LendingSocket.overDescriptor(ours, sendNow)
   const over = transmit(socket, plainSession({ access: 'read-write', source: device }), {
     bounds: UNBOUNDED,
     report: (error) => t.fail(String(error)),
@@ -87,14 +87,15 @@ t.test('a socket by its descriptor, as the kernel has it', async (t) => {
 
 t.test('small pieces and large ones come in their order', async (t) => {
   const [ours, theirs] = socketPair()
-  const socket = LendingSocket.overDescriptor(ours)
+  const socket = LendingSocket.overDescriptor(ours, sendNow)
   const client = new Socket({ fd: theirs })
   const sent = patterned(1_000_000)
   const got: Buffer[] = []
-  socket.on('data', (chunk: Buffer) => {
-    got.push(Buffer.from(chunk))
-    socket.giveBack(chunk)
+  socket.consume((buffer, length) => {
+    got.push(Buffer.from(buffer.subarray(0, length)))
+    return false
   })
+  socket.resume()
   for (let at = 0, length = 1; at < sent.length; at += length, length = (length * 7) % 50_000)
     client.write(sent.subarray(at, at + length))
   client.end()

@@ -1,7 +1,9 @@
 import { fstatSync } from 'node:fs'
-import { Socket, createServer } from 'node:net'
+import { createServer } from 'node:net'
 import { UsageError } from '../../errors.ts'
+import { sendNow } from '../../kernel/ffi.ts'
 import type { Offer } from '../../nbd/handshake.ts'
+import { LendingSocket } from '../../nbd/lending-socket.ts'
 import { NbdServer, serveConnection } from '../../nbd/server.ts'
 import { type TlsIdentity, checkIdentity } from '../../nbd/tls.ts'
 import { type Served, openForUse } from '../../stack.ts'
@@ -56,12 +58,12 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   if (endpoint.kind === 'stdio') {
-    const socket = new Socket({ fd: 0, allowHalfOpen: true })
+    const socket = LendingSocket.overDescriptor(0, sendNow)
     await serveConnection(socket, offer, { report, signal: stop.signal })
     return 0
   }
   const server = createServer({ allowHalfOpen: true })
-  const nbd = new NbdServer(server, offer, { report })
+  const nbd = new NbdServer(server, offer, { report, sendNow })
   const address = await listen(server, endpoint, { name, secure: tls !== undefined })
   announce(terminal, address, served)
   await new Promise((resolve) => {
