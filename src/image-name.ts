@@ -12,6 +12,8 @@ export type ImageName =
   | { readonly kind: 'file'; readonly path: string }
   | { readonly kind: 'memory'; readonly sizeBytes: number }
 
+const SCHEME = /^[a-z][a-z\d+.-]*:/i
+
 /** An image name as it may be printed. */
 export function printable(image: ImageName): string {
   switch (image.kind) {
@@ -27,6 +29,22 @@ export function printable(image: ImageName): string {
 /** A URL as it may be printed: what follows the question mark can be a signature, a secret. */
 export function shown({ origin, pathname, search }: URL): string {
   return `${origin}${pathname}${search === '' ? '' : '?...'}`
+}
+
+/** What `name`, found inside of `image`, is called from here; to be told, whatever it leads to. */
+export function fullName(image: ImageName, name: string): string {
+  if (isAbsolute(name) || SCHEME.test(name)) return name
+  switch (image.kind) {
+    case 'url': {
+      const url = URL.parse(name, image.url)
+      return url === null ? name : shown(url)
+    }
+    case 'file':
+      // Not `join`, which would tidy it up: whoever reads it shall find what stands in the image.
+      return image.path.includes(sep) ? `${dirname(image.path).replace(/\/$/, '')}/${name}` : name
+    case 'memory':
+      return name
+  }
 }
 
 /**
@@ -53,7 +71,7 @@ function besidesUrl(base: URL, name: string): ImageName | undefined {
 }
 
 async function besidesFile(path: string, name: string): Promise<ImageName | undefined> {
-  if (isAbsolute(name) || /^[a-z][a-z\d+.-]*:/i.test(name) || name.includes('\0')) return undefined
+  if (isAbsolute(name) || SCHEME.test(name) || name.includes('\0')) return undefined
   try {
     const folder = await realpath(dirname(path))
     const target = await realpath(join(folder, name))

@@ -35,6 +35,19 @@ t.test('info tells of every image of a chain, as qemu-img does', async (t) => {
   t.strictSame(keys(ours), keys(theirs))
 })
 
+t.test('info says what the name of a backing file means from here, as qemu-img does', async (t) => {
+  await qemu.create('by-path', { size: 4096, backing: qemu.path('base'), backingFormat: 'qcow2' })
+  await qemu.img('rebase', '-u', '-f', 'qcow2', '-b', './base', '-F', 'qcow2', 'middle')
+  for (const name of ['top', `./top`, qemu.path('top'), qemu.path('middle'), 'by-path']) {
+    const { stdout } = await netcow('info', '--json', name)
+    const theirs = await qemu.info(name)
+    t.match(JSON.parse(stdout), { 'full-backing-filename': theirs['full-backing-filename'] }, name)
+    const line = /^backing file: .*$/m
+    const [human] = line.exec(await qemu.img('info', name)) ?? []
+    t.equal(line.exec((await netcow('info', name)).stdout)?.[0], human, name)
+  }
+})
+
 t.test('without leave it says what lies below', async (t) => {
   await t.rejects(netcow('info', '--backing-chain', 'top'), {
     code: 2,

@@ -2,7 +2,7 @@ import { stat } from 'node:fs/promises'
 import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
 import type { Described, Description, SnapshotDescription } from '../../format/description.ts'
 import { describe } from '../../format/registry.ts'
-import { type ImageName, printable } from '../../image-name.ts'
+import { type ImageName, fullName, printable } from '../../image-name.ts'
 import type { ImagePlan } from '../../plan.ts'
 import { ChainPlans, type Report, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
@@ -10,7 +10,11 @@ import { imagePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
 
 /** What qemu-img info prints, plus what only netcow tells. */
-type Info = Description & { readonly filename: string; readonly 'actual-size': number }
+type Info = Description & {
+  readonly filename: string
+  readonly 'actual-size': number
+  readonly 'full-backing-filename'?: string
+}
 
 export const info: Command = {
   name: 'info',
@@ -57,7 +61,13 @@ async function infoOf(plan: ImagePlan, report: Report): Promise<Info> {
     throw ofImage ? error.within({ image: filename }) : error
   })
   const actual = await allocatedBytes(plan.image, source.size)
-  return { filename, 'actual-size': actual, ...description }
+  const inside = description['backing-filename']
+  return {
+    filename,
+    'actual-size': actual,
+    ...description,
+    ...(inside !== undefined && { 'full-backing-filename': fullName(plan.image, inside) }),
+  }
 }
 
 /** A local file may have holes; of a file on a server only the length is known. */
@@ -74,13 +84,17 @@ function forPeople(told: Info): string {
     `disk size: ${formatSize(told['actual-size'])}`,
     ...(told.encrypted === true ? ['encrypted: yes'] : []),
     ...optional('cluster_size', told['cluster-size']),
-    ...optional('backing file', told['backing-filename']),
+    ...optional('backing file', backingFile(told)),
     ...optional('backing file format', told['backing-filename-format']),
     ...snapshotTable(told.snapshots ?? []),
     ...(specific === undefined ? [] : ['Format specific information:', ...indented(specific.data)]),
     ...headerLines(told),
   ]
   return `${lines.join('\n')}\n`
+}
+
+function backingFile({ 'backing-filename': inside, 'full-backing-filename': full }: Info) {
+  return inside === full ? inside : `${inside} (actual path: ${full})`
 }
 
 function optional(name: string, value: string | number | undefined): string[] {

@@ -79,7 +79,7 @@ function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Optio
   if (features.corrupt && !options.allowCorrupt)
     throw new ImageUnsupported('the image is marked as corrupt', {
       where: { offset: 72 },
-      advice: 'repair it with qemu-img check -r all',
+      advice: 'repair it with qemu-img check -r all, or read it as it is with --allow-corrupt',
     })
   if (features.dataFileRaw && !features.dataFile)
     throw new ImageInvalid('the image says its data file is raw, but has no data file', {

@@ -43,6 +43,16 @@ for (const [name, options] of Object.entries(CASES))
       t.match(await checked(file, false), { corruptions: 0, leaks: 0 })
     })
 
+t.test('clusters in an external data file: the numbers of qemu-img', async (t) => {
+  for (const data_file_raw of ['on', 'off']) {
+    const name = `data-${data_file_raw}`
+    const options = { data_file: `${name}.data`, data_file_raw, cluster_size: 4096 }
+    await qemu.create(name, { size: '1M', with: options })
+    await qemu.io(name, ['write -P 1 0 4k', 'write -P 2 64k 100k', 'write -z 70k 8k'])
+    t.match(await checked(name), { ...(await qemu.check(name)), problems: [] })
+  }
+})
+
 t.test('a LUKS header is in use', async (t) => {
   const encrypt = { 'encrypt.format': 'luks', 'encrypt.key-secret': 'key' }
   const objects = ['secret,id=key,data=x']

@@ -117,7 +117,8 @@ export class Walk {
     }
     const offset = hostOffset(upper, lower)
     const flaw = reserved(upper, lower, L2_RESERVED) ?? flawOf(bitmap, offset !== 0 || dataFile)
-    if (offset === 0 && flaw === undefined) return undefined
+    // A data file may have clusters at its beginning.
+    if (offset === 0 && flaw === undefined && !(dataFile && copied)) return undefined
     return {
       use: dataFile ? 'external cluster' : 'cluster',
       offset,
