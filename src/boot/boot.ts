@@ -9,6 +9,7 @@ import { type OptionTexts, type Options, parseOptions } from '../cli/options.ts'
 import { imageName } from '../cli/plan.ts'
 import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
+import { webAddress } from '../cli/web-address.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
@@ -90,7 +91,7 @@ async function takeStages(
       await terminal.out(RULE)
       return 0
     case 'leave':
-      await prepareToLeave(leaving(operand, commandLine), (line) => say(line, 'info'))
+      await prepareToLeave(leaving(operand, words, commandLine), (line) => say(line, 'info'))
       return 0
     case undefined:
       return attachRoot(words, operand, say)
@@ -98,16 +99,22 @@ async function takeStages(
 }
 
 /** The daemon knows best what it was started with: the words may not have named the image. */
-function leaving(root: string | undefined, commandLine: string): Leaving {
+function leaving(root: string | undefined, { options }: BootWords, commandLine: string): Leaving {
   if (root === undefined) throw new UsageError('--stage leave needs the directory of the root')
   const image = imageName(readFacts(BOOT_INDEX).image)
   return {
     root,
-    host: image.kind === 'url' ? image.url.hostname : undefined,
+    hosts: image.kind === 'url' ? hostsOf(image.url, parseOptions(options, String)) : [],
     ipWords: parseKernelCommandLine(commandLine).flatMap(({ name, value }) =>
       name === 'ip' && value !== undefined ? [value] : [],
     ),
   }
+}
+
+/** A proxy is all that the machine speaks to; the name of a server behind it may mean nothing here. */
+function hostsOf(image: URL, { proxy, mirror }: Options): string[] {
+  if (proxy !== undefined) return [webAddress(proxy).hostname]
+  return [image, ...mirror.map(webAddress)].map(({ hostname }) => hostname)
 }
 
 async function attachRoot(

@@ -14,19 +14,19 @@ import { REFUGE, makeRefuge, switchRootUnmountsFirst } from './refuge.ts'
 export interface Leaving {
   /** Where the root is mounted. */
   readonly root: string
-  /** The server's name or address; undefined if the image is not on one. */
-  readonly host: string | undefined
+  /** Names or addresses of what the image is reached by, the first first; none if it is not on a server. */
+  readonly hosts: readonly string[]
   /** The values of `ip=` on the kernel command line. */
   readonly ipWords: readonly string[]
 }
 
 type Say = (line: string) => void
 
-export async function prepareToLeave({ root, host, ipWords }: Leaving, say: Say): Promise<void> {
+export async function prepareToLeave({ root, hosts, ipWords }: Leaving, say: Say): Promise<void> {
   const hasSystemd = existsSync(join(root, 'usr/lib/systemd/systemd')) && !bootsOther(root)
-  if (host !== undefined) {
+  if (hosts.length > 0) {
     await step('the network may not be kept', say, async () => {
-      const boot = await keepNetwork({ root, run: '/run', hasSystemd }, host, ipWords, say)
+      const boot = await keepNetwork({ root, run: '/run', hasSystemd }, hosts, ipWords, say)
       say(boot === undefined ? 'no interface leads to the server' : `${boot.name} is kept up`)
     })
   }

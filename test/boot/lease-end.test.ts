@@ -28,7 +28,7 @@ add fd01::15/64 dev card1 nodad
   import { keepNetwork } from '$repository/src/boot/keep/keep-network.ts'
   mkdirSync('/run/root')
   const system = { root: '/run/root', run: '/run', hasSystemd: false }
-  const boot = await keepNetwork(system, '192.0.2.1', [], (line) => console.log(line.replace(/[0-9]+ s/, 'N s')))
+  const boot = await keepNetwork(system, ['nobody.invalid'], [], (line) => console.log(line.replace(/[0-9]+ s/, 'N s')))
   console.log(boot.name)
 "
 left() { ip -oneline address show dev $1 scope global; }

@@ -7,7 +7,7 @@ import { keepByNetworkd, runsNetworkd } from './networkd.ts'
 import type { System } from './system.ts'
 
 /**
- * Sees to it that whatever runs the network of `system` leaves the interface to `host`
+ * Sees to it that whatever runs the network of `system` leaves the interface to `hosts`
  * up, at its start and at its end, and that the lease is renewed or at least not given up.
  * Returns the interface, or undefined if there is none.
  *
@@ -16,17 +16,32 @@ import type { System } from './system.ts'
  */
 export async function keepNetwork(
   system: System,
-  host: string,
+  hosts: readonly string[],
   ipWords: readonly string[],
   say: (line: string) => void,
 ): Promise<BootInterface | undefined> {
-  const boot = await interfaceTo(host, ipWords)
+  const boot = await interfaceToOne(hosts, ipWords)
   if (boot === undefined) return undefined
   keepByNetworkd(system, boot)
   keepByNetworkManager(system, boot)
   keepByIfupdown(system, boot)
   if (!runsNetworkd(system) && !runsNetworkManager(system, boot)) keepForEver(boot, say)
   return boot
+}
+
+/** What nobody has, so that the way to it is that to everywhere (RFC 5737, RFC 3849). */
+const ANYWHERE = ['192.0.2.1', '2001:db8::1']
+
+/** The interface to the first host that there is a way to; their names may not be known just now. */
+async function interfaceToOne(
+  hosts: readonly string[],
+  ipWords: readonly string[],
+): Promise<BootInterface | undefined> {
+  for (const host of [...hosts, ...ANYWHERE]) {
+    const boot = await interfaceTo(host, ipWords)
+    if (boot !== undefined) return boot
+  }
+  return undefined
 }
 
 /**
