@@ -26,12 +26,14 @@ async function run(words: readonly string[]): Promise<number> {
   }
   // systemd-shutdown runs /shutdown, which is this program, as process 1.
   const asLast = process.pid === 1 && process.argv0 === '/shutdown'
-  // Of the words of systemd-shutdown only the first is for us.
-  const call = asLast ? ['shutdown', words[0] ?? 'poweroff'] : words
+  const call = asLast ? (await import('./boot/shutdown.ts')).lastWords(words) : words
   return runTool(
     call,
     { boot: async () => (await import('./boot/boot.ts')).boot },
-    { shutdown: async () => (await import('./boot/shutdown.ts')).shutdown },
+    {
+      shutdown: async () => (await import('./boot/shutdown.ts')).shutdown,
+      'take-apart': async () => (await import('./boot/shutdown.ts')).takeApart,
+    },
   )
 }
 

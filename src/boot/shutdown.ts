@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../cli/command.ts'
 import { detachDevice } from '../cli/detach.ts'
+import { OWN_EXECUTABLE, scriptOf } from '../cli/launch.ts'
 import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { isConnected } from '../kernel/block-sysfs.ts'
@@ -14,7 +17,8 @@ import { type Ending, endMachine, isEnding } from '../kernel/restart.ts'
  * The last program of a machine: systemd-shutdown has stopped everything, made the refuge the root
  * directory and the old root /oldroot, and becomes this. Takes the root apart in order: the
  * processes on it, the file systems, the device, the daemon; then ends the machine. Whatever goes
- * wrong on the way, the machine ends: as process 1 nobody else would do it.
+ * wrong on the way, the machine ends: as process 1 nobody else would do it. So the work is that of a
+ * second process, which may wait for ever for a server that is gone, or for room in an overlay.
  */
 
 const OLD_ROOT = '/oldroot'
@@ -22,47 +26,103 @@ const OLD_ROOT = '/oldroot'
 const MOST_ROUNDS = 32
 /** An overlay on a disk may have much to write. */
 const DAEMON_ENDS_MS = 30_000
+/** One that waits for the server does not end. */
+const PROCESS_ENDS_MS = 5000
 const LOOK_AGAIN_MS = 20
+const DONE = 'the root is taken apart'
+/** How long the work may take: what systemd waits for anything, unless it says, and ten minutes at most. */
+const USUAL_S = 90
+const MOST_S = 600
 
 /** Not for people: systemd-shutdown calls it, with the ending as its first word. */
 export const shutdown: Command = {
   name: 'shutdown',
-  summary: 'take the root apart and end the machine; the last process does',
-  operands: ['ENDING'],
+  summary: 'have the root taken apart and end the machine; the last process does',
+  operands: ['ENDING', '[SECONDS]'],
   options: [],
-  run: ({ operands: [word = ''] }) => runShutdown(isEnding(word) ? word : 'reboot'),
+  run: ({ operands: [word = '', seconds] }) =>
+    runShutdown(isEnding(word) ? word : 'reboot', Number(seconds ?? USUAL_S)),
 }
 
-async function runShutdown(ending: Ending): Promise<number> {
-  const log = KernelLog.open()
-  const say = (line: string) => log?.write('warn', line)
-  try {
-    endProcesses(say)
-    takeApart(say)
-    await detachAll(say)
-    say(`the root is taken apart: ${ending}`)
-  } catch (error) {
-    say(lineOf(error))
-  }
-  return finish(ending)
+/** Not for people: `shutdown` calls it. */
+export const takeApart: Command = {
+  name: 'take-apart',
+  summary: 'take apart the root that the machine had',
+  operands: [],
+  options: [],
+  run: async () => {
+    await takeRootApart(consoleLines())
+    return 0
+  },
 }
 
-function finish(ending: Ending): never {
-  syncAll()
+/** The words for this command, from those of systemd-shutdown: its ending, and its patience. */
+export function lastWords([ending = 'poweroff', ...options]: readonly string[]): string[] {
+  const [, digits] = /^(\d+)us$/.exec(options[options.indexOf('--timeout') + 1] ?? '') ?? []
+  const seconds = digits === undefined ? USUAL_S : Math.ceil(Number(digits) / 1e6)
+  return [shutdown.name, ending, `${Math.min(MOST_S, seconds)}`]
+}
+
+async function runShutdown(ending: Ending, seconds: number): Promise<number> {
+  const say = consoleLines()
+  say(`${await within(seconds, say)}: ${ending}`)
   endMachine(ending)
   // Only halting processors come back from there.
   for (;;);
 }
 
+/** Has the root taken apart, and says what came of it. */
+async function within(seconds: number, say: (line: string) => void): Promise<string> {
+  const child = spawn(OWN_EXECUTABLE, [...scriptOf(process.argv), takeApart.name], {
+    stdio: 'ignore',
+  })
+  const late = sleep(seconds * 1000, undefined, { ref: false })
+  try {
+    const exit = await Promise.race([once(child, 'exit'), late])
+    if (exit === undefined)
+      return `the root is not taken apart after ${seconds} s; what was not written is lost`
+    return exit[0] === 0 ? DONE : 'the root could not be taken apart'
+  } catch (error) {
+    say(`nobody sees to it that this ends: ${lineOf(error)}`)
+    await takeRootApart(say)
+    return DONE
+  }
+}
+
+function consoleLines(): (line: string) => void {
+  const log = KernelLog.open()
+  return (line) => log?.write('warn', line)
+}
+
+async function takeRootApart(say: (line: string) => void): Promise<void> {
+  try {
+    await endProcesses(say)
+    unmountAll(say)
+    await detachAll(say)
+  } catch (error) {
+    say(lineOf(error))
+  } finally {
+    syncAll()
+  }
+}
+
 /** Kills what still runs from the old root, but for daemons that say with an '@' who they are. */
-function endProcesses(say: (line: string) => void): void {
+async function endProcesses(say: (line: string) => void): Promise<void> {
+  const killed: number[] = []
   for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || Number(pid) === process.pid || isStorageDaemon(pid)) continue
+    if (!/^\d+$/.test(pid) || isOurs(Number(pid)) || isStorageDaemon(pid)) continue
     const links = ['exe', 'cwd', 'root', ...descriptors(pid)]
     if (!links.some((link) => isOfRoot(target(`/proc/${pid}/${link}`)))) continue
     say(`process ${pid} is still on the root: killed`)
-    process.kill(Number(pid), 'SIGKILL')
+    // It may have ended by itself in the meantime.
+    if (attempt(() => process.kill(Number(pid), 'SIGKILL'))) killed.push(Number(pid))
   }
+  await Promise.all(killed.map((pid) => ended(pid, PROCESS_ENDS_MS)))
+}
+
+/** This process, and the one that waits for it. */
+function isOurs(pid: number): boolean {
+  return pid === process.pid || pid === process.ppid
 }
 
 /** See ARGV0 in cli/launch.ts. */
@@ -108,7 +168,7 @@ function target(link: string): string {
 }
 
 /** Unmounts everything of the old root; what cannot be is at least no longer written to. */
-function takeApart(say: (line: string) => void): void {
+function unmountAll(say: (line: string) => void): void {
   for (let round = 0; round < MOST_ROUNDS; round++) {
     const before = oldMounts()
     if (before.length === 0) return
@@ -132,7 +192,7 @@ function oldMounts(): string[] {
     .toReversed()
 }
 
-function attempt(work: () => void): boolean {
+function attempt(work: () => unknown): boolean {
   try {
     work()
     return true
@@ -152,14 +212,23 @@ async function detachAll(say: (line: string) => void): Promise<void> {
       if (isConnected(index)) say(`/dev/nbd${index} stays: ${lineOf(error)}`)
       continue
     }
-    await ended(daemon)
+    await ended(daemon, DAEMON_ENDS_MS)
   }
 }
 
-/** Until a daemon has ended, what it writes to may not be complete. */
-async function ended(pid: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < DAEMON_ENDS_MS; waitedMs += LOOK_AGAIN_MS) {
-    if (commandLine(`${pid}`) === '') return
+/** Until a process has ended, what it writes to may not be complete, and is in use. */
+async function ended(pid: number, mostMs: number): Promise<void> {
+  for (let waitedMs = 0; waitedMs < mostMs; waitedMs += LOOK_AGAIN_MS) {
+    if (!isAlive(pid)) return
     await sleep(LOOK_AGAIN_MS)
+  }
+}
+
+/** Nobody may have asked how it ended: then it is there, and dead (proc_pid_stat(5)). */
+function isAlive(pid: number): boolean {
+  try {
+    return !/\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+  } catch {
+    return false
   }
 }

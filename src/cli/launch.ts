@@ -22,6 +22,12 @@ const ARGV0 = '@netcow'
  */
 const MALLOC = { MALLOC_MMAP_THRESHOLD_: '65536', MALLOC_TRIM_THRESHOLD_: '131072' } as const
 
+/**
+ * The executable of this process, by its inode: after switch_root its path leads nowhere, or to
+ * another one.
+ */
+export const OWN_EXECUTABLE = '/proc/self/exe'
+
 /** What a daemon is started with. */
 export interface Launch {
   /** The words of `netcow attach`, and the options that they stand for. */
@@ -88,7 +94,7 @@ export function startDaemon(argv: readonly string[], options: SpawnOptions): Chi
 }
 
 /** From source the executable is Node and needs its script; baked, it is netcow itself. */
-function scriptOf(argv: readonly string[]): readonly string[] {
+export function scriptOf(argv: readonly string[]): readonly string[] {
   const script = argv[1]
   return script !== undefined && script.endsWith('.ts') ? [script] : []
 }

@@ -2,13 +2,8 @@ import { spawn } from 'node:child_process'
 import { isConnected } from '../kernel/block-sysfs.ts'
 import type { KernelLog } from '../kernel/log.ts'
 import { protectFromOutOfMemory } from '../kernel/process.ts'
+import { OWN_EXECUTABLE } from './launch.ts'
 import { lineOf } from './terminal.ts'
-
-/**
- * The executable of this process, by its inode: after switch_root its path leads nowhere, or to
- * another one.
- */
-const OWN_EXECUTABLE = '/proc/self/exe'
 
 /** What would end a process, or make one of Node's wait for a debugger, and means nothing to us. */
 const HARMLESS = [

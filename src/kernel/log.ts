@@ -14,7 +14,7 @@ export class KernelLog {
   /** Opened once and kept: the initramfs and its /dev are gone when the lines come. */
   static open(): KernelLog | undefined {
     try {
-      return new KernelLog(openSync('/dev/kmsg', 'w'))
+      return new KernelLog(openSync('/dev/kmsg', 'a'))
     } catch {
       return undefined
     }

@@ -4,11 +4,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import t from 'tap'
+import { lastWords } from '../../src/boot/shutdown.ts'
 
 /**
  * Process 1 of a namespace, where reboot(2) ends the namespace: with SIGHUP in place of a restart,
  * with SIGINT in place of powering off (reboot(2)). $1 is the repository, $2 Node, $3 a file that is
- * the kernel's log, $4 the ending, $5 an empty directory.
+ * the kernel's log, $4 the ending, $5 an empty directory, $6 what systemd would wait, $7 what else runs.
  */
 const MACHINE = `
 set -e
@@ -39,13 +40,27 @@ exec chroot . /bin/bash -c '
   (exec -a @netcow sleep 1000) &
   exec 3>&-
   until [ "$(cat /proc/[0-9]*/comm | grep -c sleep)" = 2 ]; do :; done
+  eval "$1" &
+  shift
   exec -a /shutdown "$0" "$@"
-' "$2" "$1/src/main.ts" "$4" --timeout 90000000us --log-level 6
+' "$2" "$7" "$1/src/main.ts" "$4" --timeout "$6" --log-level 6
 `
 
 const skip = process.getuid?.() === 0 ? false : 'only root may make namespaces'
 
-async function ends(ending: string, check: (signal: string | null, log: string) => void) {
+/** Stops whoever takes the root apart, as a file system does whose server is gone. */
+const HANGS = `
+  until pid=$(grep -lsz 'take-[a]part' /proc/[0-9]*/cmdline); do :; done
+  pid=\${pid#/proc/}
+  kill -STOP "\${pid%%/*}"
+`
+
+async function ends(
+  ending: string,
+  check: (signal: string | null, log: string) => void,
+  timeout = '90000000us',
+  besides = ':',
+) {
   const directory = mkdtempSync(join(tmpdir(), 'netcow-shutdown-'))
   try {
     const log = join(directory, 'kmsg')
@@ -55,7 +70,7 @@ async function ends(ending: string, check: (signal: string | null, log: string) 
     const unshare = ['--mount', '--pid', '--fork', '--kill-child', 'bash', '-c', MACHINE, 'bash']
     const child = spawn(
       'unshare',
-      [...unshare, resolve('.'), process.execPath, log, ending, root],
+      [...unshare, resolve('.'), process.execPath, log, ending, root, timeout, besides],
       {
         stdio: ['ignore', 'inherit', 'inherit'],
       },
@@ -79,4 +94,21 @@ t.test('the root is taken apart, the daemon spared, the machine restarted', { sk
 t.test('an ending that is not known is a restart; power-off is power-off', { skip }, async (t) => {
   await ends('poweroff', (signal) => t.equal(signal, 'SIGINT'))
   await ends('what', (signal) => t.equal(signal, 'SIGHUP'))
+})
+
+t.test('the machine ends although the root cannot be taken apart', { skip }, async (t) => {
+  const check = (signal: string | null, log: string) => {
+    t.equal(signal, 'SIGINT')
+    t.match(log, /not taken apart after 1 s; what was not written is lost: poweroff/)
+  }
+  await ends('poweroff', check, '1us', HANGS)
+})
+
+t.test('what systemd says of its patience is heard, within reason', async (t) => {
+  const words = (...options: string[]) => lastWords(['reboot', ...options])[2]
+  t.equal(words('--log-level', '6', '--timeout', '30000000us'), '30')
+  t.equal(words('--timeout', '18446744073709551615us'), '600')
+  t.equal(words(), '90')
+  t.equal(words('--timeout'), '90')
+  t.strictSame(lastWords([]), ['shutdown', 'poweroff', '90'])
 })
