@@ -5,6 +5,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { networkInterfaces, tmpdir } from 'node:os'
@@ -135,6 +136,22 @@ t.test('ifupdown finds the interface up, and never takes it down', async (t) => 
   const old = { ...system(t, {}), hasSystemd: false }
   keepByIfupdown(old, BOOT)
   t.strictSame(globSync(join(old.run, 'systemd/**')), [], 'a mark of systemd where there is none')
+})
+
+t.test('links that lead nowhere from here, and folders, hold nothing up', async (t) => {
+  const has = system(t, { 'etc/netplan/a.yaml': 'up0:\n', 'etc/systemd/network/x': '' })
+  const link = (path: string) => {
+    mkdirSync(dirname(join(has.root, path)), { recursive: true })
+    symlinkSync('/only/there', join(has.root, path))
+  }
+  link('etc/systemd/network/10-linked.network')
+  link('etc/netplan/b.yaml')
+  link('etc/NetworkManager/system-connections/linked.nmconnection')
+  mkdirSync(join(has.root, 'etc/NetworkManager/system-connections/folder'))
+  keepByNetworkd(has, BOOT)
+  keepByNetworkManager(has, BOOT)
+  const named = ['10-linked.network.d', '10-netplan-up0.network.d', 'zzzz-netcow.network.d']
+  t.strictSame(dropIns(has), named, 'what a link says may match')
 })
 
 t.test('the interface to a server is the one that the kernel would use', async (t) => {

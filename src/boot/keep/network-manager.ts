@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type BootInterface, routerOf } from './boot-interface.ts'
 import { formatIni, parseIni } from './ini.ts'
 import type { System } from './system.ts'
+import { textOf } from './text.ts'
 
 /**
  * NetworkManager leaves an interface alone that it finds configured, and then nobody renews the
@@ -57,7 +58,7 @@ function ownProfile(root: string, { name, mac }: BootInterface): string | undefi
     globSync(join(folder, 'NetworkManager/system-connections/*')),
   )
   for (const file of files) {
-    const sections = parseIni(readFileSync(file, 'utf8'))
+    const sections = parseIni(textOf(file))
     const connection = sections.get('connection')
     const address = sections.get('ethernet')?.get('mac-address')?.toLowerCase()
     const named = connection?.get('interface-name') === name

@@ -1,8 +1,9 @@
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { globSync, mkdirSync, writeFileSync } from 'node:fs'
 import { basename, join, matchesGlob } from 'node:path'
 import { type BootInterface, routerOf } from './boot-interface.ts'
 import { formatIni, parseIni } from './ini.ts'
 import type { System } from './system.ts'
+import { textOf } from './text.ts'
 
 /**
  * systemd-networkd, alone or below netplan: it takes addresses away that are not its own when it
@@ -40,15 +41,13 @@ export function runsNetworkd(system: System): boolean {
 function networkFiles({ root, run }: System, boot: BootInterface): string[] {
   const folders = [run, ...FOLDERS.map((folder) => join(root, folder))]
   const files = folders.flatMap((folder) => globSync(join(folder, 'systemd/network/*.network')))
-  const names = files
-    .slice(0, MOST_FILES)
-    .filter((file) => existsSync(file) && mayMatch(file, boot))
+  const names = files.slice(0, MOST_FILES).filter((file) => mayMatch(file, boot))
   return [...new Set(names.map((file) => basename(file)))]
 }
 
 /** False only if the name or the hardware address says that it is about other interfaces. */
 function mayMatch(file: string, { name, mac, lower }: BootInterface): boolean {
-  const match = parseIni(readFileSync(file, 'utf8')).get('Match')
+  const match = parseIni(textOf(file)).get('Match')
   const names = match?.get('Name')
   if (names !== undefined && ![name, ...lower].some((each) => matchesList(each, names)))
     return false
@@ -75,7 +74,7 @@ function netplanFiles({ root }: System): string[] {
   const folders = ['etc', 'usr/lib', 'lib', 'run'].map((folder) => join(root, folder, 'netplan'))
   const files = folders.flatMap((folder) => globSync(join(folder, '*.yaml')))
   const keys = files.flatMap((file) =>
-    [...readFileSync(file, 'utf8').matchAll(/([\w.:-]+)["']?\s*:/g)].map(([, key = '']) => key),
+    [...textOf(file).matchAll(/([\w.:-]+)["']?\s*:/g)].map(([, key = '']) => key),
   )
   return [...new Set(keys)].slice(0, MOST_FILES).map((key) => `10-netplan-${key}.network`)
 }

@@ -90,10 +90,14 @@ async function settingsOf(how: 'dhcp' | Address, card: Card): Promise<Settings |
 
 async function apply({ name }: Card, { address, mtu }: Settings): Promise<void> {
   if (mtu !== undefined) await ip(['link', 'set', 'dev', name, 'mtu', `${mtu}`])
-  await ip(['addr', 'add', `${address.address}/${address.prefix}`, 'broadcast', '+', 'dev', name])
+  // What a try before this one has set stays.
+  const set = ['addr', 'replace', `${address.address}/${address.prefix}`]
+  await ip([...set, 'broadcast', '+', 'dev', name])
   if (existsSync('/sys/class/net/lo')) await ip(['link', 'set', 'dev', 'lo', 'up'])
   if (address.gateway === undefined) return
-  await ip(['route', 'add', 'default', 'via', address.gateway, 'dev', name])
+  // It need not be in the network of the address, as where each machine has one of its own.
+  await ip(['route', 'replace', `${address.gateway}/32`, 'dev', name])
+  await ip(['route', 'replace', 'default', 'via', address.gateway, 'dev', name])
 }
 
 async function ip(args: readonly string[]): Promise<void> {
