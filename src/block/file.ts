@@ -2,8 +2,15 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { SourceRefused, SourceUnavailable } from '../errors.ts'
 import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 
-/** Reads what memory holds of a file, at most all of `target`; returns how many bytes that were. */
-export type ReadCached = (fd: number, target: Uint8Array, offset: number) => number
+/** What Node does not have of the kernel's calls. None of them waits. */
+export interface FileCalls {
+  /** Reads what memory holds of a file, at most all of `target`; returns how many bytes that were. */
+  readCached(fd: number, target: Uint8Array, offset: number): number
+  /** Where from `offset` on the next data or the next hole begins; negative if it finds none. */
+  seek(fd: number, offset: number, what: 'data' | 'hole'): number
+}
+
+const NONE: FileCalls = { readCached: () => 0, seek: () => -1 }
 
 /** More than this is read by another thread, which copies while this one does something else. */
 const MOST_AT_ONCE_BYTES = 256 * 1024
@@ -17,17 +24,17 @@ export class FileSource implements BlockSource {
   readonly size: number
   readonly #path: string
   readonly #handle: FileHandle
-  readonly #readCached: ReadCached
+  readonly #calls: FileCalls
 
-  private constructor(path: string, handle: FileHandle, size: number, readCached: ReadCached) {
+  private constructor(path: string, handle: FileHandle, size: number, calls: FileCalls) {
     this.#path = path
     this.#handle = handle
-    this.#readCached = readCached
+    this.#calls = calls
     this.size = size
   }
 
   /** Throws `SourceRefused` for what is missing, unreadable, or neither a file nor a disk. */
-  static async open(path: string, readCached: ReadCached = () => 0): Promise<FileSource> {
+  static async open(path: string, calls: FileCalls = NONE): Promise<FileSource> {
     const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
       throw new SourceRefused(`cannot open the image: ${reason(error)}`, {
         where: { path },
@@ -35,7 +42,7 @@ export class FileSource implements BlockSource {
       })
     })
     try {
-      return new FileSource(path, handle, await sizeOf(handle, path), readCached)
+      return new FileSource(path, handle, await sizeOf(handle, path), calls)
     } catch (error) {
       await handle.close()
       throw error
@@ -45,7 +52,7 @@ export class FileSource implements BlockSource {
   read(target: Uint8Array, offset: number): Completion {
     assertRange(this.size, offset, target.length)
     if (target.length > MOST_AT_ONCE_BYTES) return this.#readLater(target, offset, 0)
-    const held = this.#readCached(this.#handle.fd, target, offset)
+    const held = this.#calls.readCached(this.#handle.fd, target, offset)
     return held === target.length ? undefined : this.#readLater(target, offset, held)
   }
 
@@ -70,9 +77,16 @@ export class FileSource implements BlockSource {
     }
   }
 
+  /** What the file system does not hold of a file are zeroes. */
   async extent(offset: number, length: number): Promise<Extent> {
     assertRange(this.size, offset, length)
-    return { kind: 'data', length, depth: 1 }
+    const seek = (what: 'data' | 'hole') => this.#calls.seek(this.#handle.fd, offset, what)
+    // The end of a file is one of its holes, so that only one who cannot tell finds none.
+    const hole = seek('hole')
+    if (hole > offset) return { kind: 'data', length: Math.min(hole - offset, length), depth: 1 }
+    if (hole < 0) return { kind: 'data', length, depth: 1 }
+    const data = seek('data')
+    return { kind: 'zero', length: data < 0 ? length : Math.min(data - offset, length), depth: 1 }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

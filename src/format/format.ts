@@ -18,6 +18,8 @@ export type Mapping =
       readonly offset: number
       /** What stands in the file is not yet the bytes: `source` deciphers it. */
       readonly encrypted?: true
+      /** `source` may know of zeroes in what it has; tables would have told of them. */
+      readonly sparse?: true
     }
   /** The bytes must be computed: `unpack` fills a target of `length` bytes, at once if it can. */
   | {

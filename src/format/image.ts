@@ -49,6 +49,8 @@ export class Image implements BlockSource {
     assertRange(this.size, offset, length)
     const first = await this.#layout.locate(offset, length)
     if (first.kind === 'hole') return this.#extentBelow(offset, first.length)
+    if (first.kind === 'data' && first.sparse)
+      return first.source.extent(first.offset, first.length)
     const kind = first.kind === 'zero' ? 'zero' : 'data'
     let total = first.length
     while (total < length) {
@@ -63,7 +65,11 @@ export class Image implements BlockSource {
   /** The same as `extent`, one mapping at a time, with what a map of the image shows. */
   async place(offset: number, length: number): Promise<Place> {
     assertRange(this.size, offset, length)
-    const { kind, length: run, offset: at } = placed(await this.#layout.locate(offset, length))
+    const {
+      kind,
+      length: run,
+      offset: at,
+    } = await placed(await this.#layout.locate(offset, length))
     const held = Math.min((this.#below?.size ?? 0) - offset, run)
     if (kind !== 'hole' || held <= 0 || !this.#below)
       return { kind, length: run, layer: 0, ...(at !== undefined && { offset: at }) }
@@ -157,7 +163,12 @@ export class Image implements BlockSource {
 }
 
 /** A byte that is packed or encrypted has no place of its own in the file. */
-function placed(mapping: Mapping): Omit<Place, 'layer'> {
+async function placed(mapping: Mapping): Promise<Omit<Place, 'layer'>> {
+  if (mapping.kind === 'data' && mapping.sparse) {
+    const { source, offset } = mapping
+    const { kind, length } = await source.extent(offset, mapping.length)
+    return { kind, length, offset }
+  }
   const { kind, length } = mapping
   const standsThere = kind !== 'packed' && !(kind === 'data' && mapping.encrypted)
   return standsThere ? mapping : { kind, length }

@@ -36,8 +36,9 @@ let bound: ReturnType<typeof bind> | undefined
 /** To bind them takes as long as to read some megabytes, and who only reads needs none of them. */
 const libc = () => (bound ??= bind())
 
-/** Of every local read, so it is bound by itself. */
-const { preadv2 } = dlopen(LIBC, {
+/** Of every local read, so they are bound by themselves. */
+const { preadv2, lseek } = dlopen(LIBC, {
+  lseek: { return: 'int64', arguments: ['int32', 'int64', 'int32'] },
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
 }).functions
 
@@ -122,6 +123,17 @@ export function readCached(fd: number, target: Uint8Array, offset: number): numb
   vector[0] = getRawPointer(target)
   vector[1] = BigInt(target.length)
   return Math.max(0, preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
+}
+
+const SEEK = { data: 3, hole: 4 } as const
+
+/**
+ * Where from `offset` on, which lies within the file, the next byte is that the file has, or has not
+ * (lseek(2)); negative where there is none, or where that cannot be told. Moves the position of the
+ * descriptor.
+ */
+export function seek(fd: number, offset: number, what: 'data' | 'hole'): number {
+  return Number(lseek(fd, BigInt(offset), SEEK[what]))
 }
 
 /** mount(2); waits for as long as the file system takes. */

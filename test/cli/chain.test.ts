@@ -48,6 +48,23 @@ t.test('info says what the name of a backing file means from here, as qemu-img d
   }
 })
 
+t.test('map knows the holes of raw files, as qemu-img does', async (t) => {
+  await qemu.create('raw', { format: 'raw', size: 2048 * KIB })
+  await qemu.io('raw', ['write -P 1 256k 64k', 'write -P 1 1984k 64k'], ['-f', 'raw'])
+  await qemu.create('on-raw', { backing: 'raw', backingFormat: 'raw' })
+  await qemu.io('on-raw', ['write -P 2 1000k 100k'])
+  for (const words of [
+    ['raw', '--format', 'raw'],
+    ['on-raw', '--backing', 'raw'],
+  ]) {
+    const [name = ''] = words
+    const { stdout } = await netcow('map', '--json', ...words)
+    const theirs = await qemu.map(name, name === 'raw' ? 'raw' : 'qcow2')
+    const told = ({ compressed: _since, ...entry }: (typeof theirs)[0]) => entry
+    t.strictSame(JSON.parse(stdout).map(told), theirs.map(told), name)
+  }
+})
+
 t.test('without leave it says what lies below', async (t) => {
   await t.rejects(netcow('info', '--backing-chain', 'top'), {
     code: 2,

@@ -1,5 +1,5 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -35,6 +35,17 @@ t.test('a pipe gets every byte, in order', async (t) => {
   ])
   t.equal(stderr, '')
   t.ok(Buffer.concat(got).equals(bytes))
+})
+
+t.test('a file gets the holes of a raw image', async (t) => {
+  const [sparse, out] = [join(directory, 'sparse'), join(directory, 'out')]
+  writeFileSync(sparse, bytes.subarray(0, 100_000))
+  truncateSync(sparse, 2 ** 30)
+  await run(executable, ['copy', '--format', 'raw', sparse, out])
+  const { size, blocks } = statSync(out)
+  t.equal(size, 2 ** 30)
+  t.ok(blocks * 512 < 2 ** 20, `${blocks} blocks`)
+  t.ok(readFileSync(out).subarray(0, 100_000).equals(bytes.subarray(0, 100_000)))
 })
 
 const root = process.getuid?.() === 0

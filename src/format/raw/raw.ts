@@ -21,6 +21,6 @@ export const raw: Format<unknown> = {
 function layout(source: BlockSource): Layout {
   return {
     size: source.size,
-    locate: (offset, length) => ({ kind: 'data', length, source, offset }),
+    locate: (offset, length) => ({ kind: 'data', length, source, offset, sparse: true }),
   }
 }
