@@ -1,6 +1,7 @@
-import type { InflateRaw, ZstdDecompress } from 'node:zlib'
+import type { ZstdDecompress } from 'node:zlib'
 import { Slots } from '../slots.ts'
 import type { Compression } from './features.ts'
+import { Inflater } from './inflater.ts'
 
 /** How many decoders an image has; each holds a window, up to 2 MiB, and a chunk. */
 const MOST = 16
@@ -44,17 +45,24 @@ export class Decoders {
   }
 }
 
-/** A stream is made for a flow of chunks; this one is given whole pieces, and taken back to 0. */
-class Decoder {
-  readonly #stream: InflateRaw | ZstdDecompress
-  readonly #reset: () => void
+export interface Decoder {
+  /** Returns how many bytes came out, some more than fit into `into` if there was too much. */
+  decode(packed: Uint8Array, into: Uint8Array): Promise<number>
+  close(): void
+}
+
+/**
+ * A stream is made for a flow of chunks; this one is given whole frames. All that they hold is out
+ * when they have been taken in: it is at 0 again.
+ */
+class Unzstd implements Decoder {
+  readonly #stream: ZstdDecompress
   #into: Uint8Array = new Uint8Array(0)
   #length = 0
   #settle: (error?: unknown) => void = () => {}
 
-  constructor(stream: InflateRaw | ZstdDecompress, reset: () => void) {
+  constructor(stream: ZstdDecompress) {
     this.#stream = stream
-    this.#reset = reset
     // In place of the queue of the stream, which would keep every chunk and end with the first
     // piece that is followed by something else.
     stream.push = (chunk: unknown) => !(chunk instanceof Uint8Array) || this.#take(chunk)
@@ -66,7 +74,6 @@ class Decoder {
     this.#into = into
     this.#length = 0
     this.#settle = (error) => (error ? reject(error) : resolve())
-    this.#reset()
     this.#stream._transform(packed, 'binary', (error) => this.#settle(error))
     await promise
     return this.#length
@@ -93,11 +100,7 @@ class Decoder {
 type Zlib = typeof import('node:zlib')
 
 const DECODERS: Readonly<Record<Compression, (zlib: Zlib, chunkSize: number) => Decoder>> = {
-  zlib: ({ constants, createInflateRaw }, chunkSize) => {
-    const stream = createInflateRaw({ chunkSize, flush: constants.Z_SYNC_FLUSH })
-    return new Decoder(stream, () => stream.reset())
-  },
-  // All that whole frames hold is out when they have been taken in: it is at 0 again.
-  zstd: ({ createZstdDecompress }, chunkSize) =>
-    new Decoder(createZstdDecompress({ chunkSize }), () => {}),
+  zlib: ({ constants, createInflateRaw }) =>
+    new Inflater(createInflateRaw({ flush: constants.Z_SYNC_FLUSH })),
+  zstd: ({ createZstdDecompress }, chunkSize) => new Unzstd(createZstdDecompress({ chunkSize })),
 }

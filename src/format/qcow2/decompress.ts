@@ -7,7 +7,12 @@ import { type ZstdFrame, zstdFrame } from './zstd-frame.ts'
  * bytes do not decompress to whole clusters; the caller knows where they came from.
  */
 export interface Decompress {
-  /** Fills `cluster` from `packed`, which usually goes on with bytes that are not ours. */
+  /** Whether the beginning of a cluster costs less than all of it. */
+  readonly isProgressive: boolean
+  /**
+   * Fills `cluster`, or the beginning of one where that is progressive, from `packed`, which usually
+   * goes on with bytes that are not ours.
+   */
   cluster(packed: Uint8Array, cluster: Uint8Array): Promise<void>
   /**
    * Fills `clusters` at once from what stands at `starts`, a cluster each: one task for a thread
@@ -28,6 +33,7 @@ export function decompressor(
 }
 
 class Inflate implements Decompress {
+  readonly isProgressive = true
   readonly #decoders: Decoders
 
   constructor(decoders: Decoders) {
@@ -47,6 +53,8 @@ class Inflate implements Decompress {
 }
 
 class Unzstd implements Decompress {
+  /** A block of zstd comes out as a whole, and holds more than most clusters. */
+  readonly isProgressive = false
   readonly #decoders: Decoders
 
   constructor(decoders: Decoders) {

@@ -7,9 +7,12 @@ import type { PackedRange } from './clusters.ts'
 import { RUN_BYTES } from './compressed-run.ts'
 import { type Decompress, decompressor } from './decompress.ts'
 import type { Compression } from './features.ts'
+import { SeenOnce } from './seen-once.ts'
 
 /** What decompression may hold in memory besides its results; it bounds how much runs at once. */
 const DECODING_BYTES = 32 * 2 ** 20
+/** What comes later than this in a cluster costs about as much as all of it. */
+const WORTH_STOPPING = 0.75
 const AT_ONCE = { least: 2, most: 32 }
 
 /** The compressed clusters of an image: each is decompressed once while it is remembered. */
@@ -20,6 +23,8 @@ export class PackedClusters {
   readonly #decoded: ByteCache<Uint8Array>
   readonly #decompress: Decompress
   readonly #slots: Slots
+  /** Clusters of which the beginning was read, as many as would be remembered as a whole. */
+  readonly #seen: SeenOnce
   /** What packed bytes were read into before, one for each slot at most. */
   readonly #buffers: Uint8Array[] = []
   /** What clusters that are no longer remembered were decompressed into. */
@@ -36,6 +41,7 @@ export class PackedClusters {
     this.#clusterBytes = clusterBytes
     this.#decoded = new ByteCache(decodedBytes, (_, cluster) => this.#reuse(cluster))
     this.#decompress = decompressor(compression, clusterBytes, RUN_BYTES)
+    this.#seen = new SeenOnce(Math.max(1, Math.floor(decodedBytes / clusterBytes)))
     const room = Math.floor(DECODING_BYTES / (4 * Math.max(clusterBytes, RUN_BYTES)))
     this.#slots = new Slots(Math.min(Math.max(room, AT_ONCE.least), AT_ONCE.most))
   }
@@ -44,6 +50,9 @@ export class PackedClusters {
   readPart(range: PackedRange, within: number, target: Uint8Array): Completion {
     if (target.length === this.#clusterBytes && !this.#decoded.has(range.offset))
       return this.readWhole([range], target)
+    const end = within + target.length
+    if (end <= this.#clusterBytes * WORTH_STOPPING && this.#isNew(range.offset))
+      return this.#readBeginning(range, within, target)
     const cluster = this.#decoded.getOrMake(range.offset, () => this.#decode(range))
     const copy = (cluster: Uint8Array) =>
       target.set(cluster.subarray(within, within + target.length))
@@ -70,6 +79,22 @@ export class PackedClusters {
     const last = ranges.at(-1)!
     const length = Math.min(last.offset + last.length, this.#source.size) - first
     if (length > 0) this.#source.prefetch?.(first, length)
+  }
+
+  /** A cluster that is read for the first time may never be read again. */
+  #isNew(offset: number): boolean {
+    return this.#decompress.isProgressive && !this.#decoded.has(offset) && !this.#seen.again(offset)
+  }
+
+  /** Decompresses no more than what is asked for, and does not remember it. */
+  #readBeginning(range: PackedRange, within: number, target: Uint8Array): Promise<void> {
+    return this.#withPacked(range.offset, range.length, async (packed) => {
+      const scratch = this.#dropped.pop() ?? new Uint8Array(this.#clusterBytes)
+      const beginning = scratch.subarray(0, within + target.length)
+      await this.#decodeOne(range, packed, beginning)
+      target.set(beginning.subarray(within))
+      this.#dropped.push(scratch)
+    })
   }
 
   async #decode(range: PackedRange): Promise<Uint8Array> {

@@ -24,15 +24,18 @@ t.test('opening costs two reads: the header, and the L1 table', async (t) => {
   t.equal(source.reads, 4, 'one for the L2 table, one for the cluster')
 })
 
-t.test('a hot cluster is read and decompressed once, however many ask for it', async (t) => {
-  const source = new BytesSource(packed)
-  await using image = await openImage(source, {})
-  const targets = Array.from({ length: 50 }, () => new Uint8Array(4096))
-  await Promise.all(targets.map(async (target, i) => image.read(target, (i % 16) * 4096)))
-  t.equal(source.reads, 4)
-  for (const [i, target] of targets.entries())
-    t.equal(Buffer.compare(target, disk.subarray((i % 16) * 4096, (i % 16) * 4096 + 4096)), 0)
-})
+t.test(
+  'a hot cluster is read at most twice, and decompressed once, however many ask for it',
+  async (t) => {
+    const source = new BytesSource(packed)
+    await using image = await openImage(source, {})
+    const targets = Array.from({ length: 50 }, () => new Uint8Array(4096))
+    await Promise.all(targets.map(async (target, i) => image.read(target, (i % 16) * 4096)))
+    t.equal(source.reads, 5, 'once for whoever asks first, and once for all others')
+    for (const [i, target] of targets.entries())
+      t.equal(Buffer.compare(target, disk.subarray((i % 16) * 4096, (i % 16) * 4096 + 4096)), 0)
+  },
+)
 
 t.test('a hint about guest bytes fetches what they are packed in, and the L2 table', async (t) => {
   const source = new FaultySource(packed)
@@ -59,7 +62,7 @@ t.test('a limit below one cluster keeps one', async (t) => {
   const source = new BytesSource(packed)
   await using image = await openImage(source, { decodedBytes: 0, tableBytes: 0 })
   for (let i = 0; i < 8; i++) await image.read(new Uint8Array(4096), i * 4096)
-  t.equal(source.reads, 4)
+  t.equal(source.reads, 5)
 })
 
 t.test('a failed read is not remembered', async (t) => {

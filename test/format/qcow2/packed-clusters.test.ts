@@ -1,0 +1,109 @@
+import { deflateRawSync } from 'node:zlib'
+import fc from 'fast-check'
+import t from 'tap'
+import { ImageInvalid } from '../../../src/errors.ts'
+import type { PackedRange } from '../../../src/format/qcow2/clusters.ts'
+import { PackedClusters } from '../../../src/format/qcow2/packed-clusters.ts'
+import { SeenOnce } from '../../../src/format/qcow2/seen-once.ts'
+import { patterned } from '../../fixtures/bytes.ts'
+import { FaultySource } from '../../fixtures/faulty-source.ts'
+
+const CLUSTER = 64 * 1024
+const COUNT = 12
+
+/** Bytes that can be packed, and still differ everywhere. */
+const disk = patterned(COUNT * CLUSTER).map((byte) => byte & 0x1f)
+
+function packedDisk() {
+  const ranges: PackedRange[] = []
+  const parts: Buffer[] = []
+  let offset = 0
+  for (let index = 0; index < COUNT; index++) {
+    const part = deflateRawSync(disk.subarray(index * CLUSTER, (index + 1) * CLUSTER))
+    // As QEMU has it: in sectors, with the beginning of the next one at the end.
+    ranges.push({ offset, length: part.length + 100 })
+    parts.push(part)
+    offset += part.length
+  }
+  return { ranges, bytes: Buffer.concat([...parts, Buffer.alloc(100)]) }
+}
+
+async function read(clusters: PackedClusters, range: PackedRange, within: number, length: number) {
+  const target = Buffer.alloc(length)
+  await clusters.readPart(range, within, target)
+  return target
+}
+
+t.test('any part of any cluster, as often and as many at once as may be', async () => {
+  const { ranges, bytes } = packedDisk()
+  const wish = fc.record({
+    index: fc.nat(COUNT - 1),
+    within: fc.nat(CLUSTER - 1),
+    length: fc.integer({ min: 1, max: CLUSTER }),
+  })
+  for (const remembered of [1, 4, COUNT]) {
+    const clusters = new PackedClusters(
+      new FaultySource(bytes),
+      'zlib',
+      CLUSTER,
+      remembered * CLUSTER,
+    )
+    await fc.assert(
+      fc.asyncProperty(fc.array(wish, { maxLength: 40 }), async (wishes) => {
+        const results = await Promise.all(
+          wishes.map(async ({ index, within, length }) => {
+            const most = Math.min(length, CLUSTER - within)
+            const got = await read(clusters, ranges[index]!, within, most)
+            const start = index * CLUSTER + within
+            return got.equals(disk.subarray(start, start + most))
+          }),
+        )
+        return results.every(Boolean)
+      }),
+      { numRuns: 30 },
+    )
+  }
+})
+
+t.test('what is read again is remembered as a whole', async (t) => {
+  const { ranges, bytes } = packedDisk()
+  const source = new FaultySource(bytes)
+  const clusters = new PackedClusters(source, 'zlib', CLUSTER, COUNT * CLUSTER)
+  for (const within of [4096, 8192]) await read(clusters, ranges[3]!, within, 4096)
+  t.equal(source.reads.length, 2)
+  const target = Buffer.alloc(512)
+  t.equal(clusters.readPart(ranges[3]!, CLUSTER - 512, target), undefined, 'at once')
+  t.ok(target.equals(disk.subarray(4 * CLUSTER - 512, 4 * CLUSTER)))
+})
+
+t.test(
+  'the beginning is decompressed alone: what is missing behind it is not looked at',
+  async (t) => {
+    const { ranges, bytes } = packedDisk()
+    const { offset, length } = ranges[5]!
+    ranges[5] = { offset, length: Math.floor(length / 2) }
+    const clusters = new PackedClusters(new FaultySource(bytes), 'zlib', CLUSTER, COUNT * CLUSTER)
+    const start = 5 * CLUSTER
+    t.ok((await read(clusters, ranges[5]!, 0, 4096)).equals(disk.subarray(start, start + 4096)))
+    for (let count = 0; count < 20; count++) {
+      await t.rejects(read(clusters, ranges[5]!, CLUSTER - 4096, 4096), ImageInvalid)
+      t.ok(
+        (await read(clusters, ranges[4]!, count, 99)).equals(
+          disk.subarray(4 * CLUSTER + count, 4 * CLUSTER + count + 99),
+        ),
+      )
+    }
+  },
+)
+
+t.test('what was seen once is forgotten in the order of asking', async (t) => {
+  const seen = new SeenOnce(2)
+  t.same(
+    [1, 2, 1, 1].map((key) => seen.again(key)),
+    [false, false, true, false],
+  )
+  t.same(
+    [3, 1, 2].map((key) => seen.again(key)),
+    [false, true, false],
+  )
+})
