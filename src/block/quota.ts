@@ -10,6 +10,19 @@ const WARN_AT_PERCENT = [80, 90, 95] as const
 const MOST_RESERVE_BYTES = 64 * 2 ** 20
 const RESERVE_SHARE = 1 / 4
 
+function reserveOf(limitBytes: number): number {
+  return Math.floor(Math.min(MOST_RESERVE_BYTES, limitBytes * RESERVE_SHARE))
+}
+
+/**
+ * How much the kernel may hold back of what was written, for the reserve to have room for it. A file
+ * that is deleted while it is written out, for sync or by the kernel itself, is freed only when all
+ * of that is done.
+ */
+export function mostDirtyBytes(limitBytes: number): number {
+  return Math.floor(reserveOf(limitBytes) / 2)
+}
+
 /**
  * How many bytes a store may hold. Taking more than is left below the line throws `StoreFull` and
  * takes nothing. The line lies below the limit by a reserve, into which `admit` lets a taker.
@@ -40,7 +53,7 @@ export class Quota {
     return Math.max(0, this.#limitBytes - this.#usedBytes)
   }
   get reserveBytes(): number {
-    return Math.floor(Math.min(MOST_RESERVE_BYTES, this.#limitBytes * RESERVE_SHARE))
+    return reserveOf(this.#limitBytes)
   }
 
   /** From now on the reserve is kept back from all but those who are admitted. */

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
+import { mostDirtyBytes } from '../block/quota.ts'
 import type { Call, Command } from '../cli/command.ts'
 import { parseDeviceFile } from '../cli/device-file.ts'
 import { requireMemory } from '../cli/doctor/machine.ts'
@@ -14,6 +15,7 @@ import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from 
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
 import { leaveUnit } from '../kernel/cgroup.ts'
+import { limitDirtyPages } from '../kernel/dirty-pages.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { fail, onFailOf } from './failure.ts'
 import { findRoot } from './find-root.ts'
@@ -182,7 +184,19 @@ async function attachWithOverlay(
   const wanted = { ...options, ...(sized === undefined ? {} : { overlay: sized }) }
   const parsed = parse(wanted)
   requireMemory(parsed)
-  return launch(image, wanted, parsed, say)
+  const outcome = await launch(image, wanted, parsed, say)
+  boundDirtyPages(parsed, say)
+  return outcome
+}
+
+/** For a full overlay to be freed again. */
+function boundDirtyPages({ overlay }: Options, say: Say): void {
+  if (overlay?.kind !== 'memory' || overlay.limitBytes === undefined) return
+  try {
+    limitDirtyPages(mostDirtyBytes(overlay.limitBytes))
+  } catch (error) {
+    say(`the kernel may hold back more writes than a full overlay has room for: ${lineOf(error)}`)
+  }
 }
 
 /** The files that a daemon reads when it starts. */

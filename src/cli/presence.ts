@@ -1,6 +1,8 @@
 import { uptime } from 'node:os'
+import { mostDirtyBytes } from '../block/quota.ts'
 import { printable } from '../image-name.ts'
 import { announce, readPartitions, tuneQueue } from '../kernel/block-sysfs.ts'
+import { limitDirtyPagesOf } from '../kernel/dirty-pages.ts'
 import type { KernelLog } from '../kernel/log.ts'
 import { disconnect } from '../kernel/nbd-device.ts'
 import type { DevicePlan } from '../plan.ts'
@@ -51,7 +53,7 @@ export async function appear(index: number, service: Service): Promise<Disposabl
 async function present(index: number, service: Service): Promise<Disposable> {
   const { before, served, log } = service
   surviveEverything(log, index)
-  if (before === undefined) await settle(index)
+  if (before === undefined) await settle(index, served)
   const record = before ?? recordOf(index, service)
   const facts = factsOf(service, record)
   makeRunDirectory()
@@ -67,8 +69,11 @@ async function present(index: number, service: Service): Promise<Disposable> {
 }
 
 /** Makes the device usable: its queue, its partitions, and what udev thinks of it. */
-async function settle(index: number): Promise<void> {
+async function settle(index: number, { overlay }: Served): Promise<void> {
   await tuneQueue(index)
+  if (overlay?.kind === 'memory') {
+    await limitDirtyPagesOf(index, mostDirtyBytes(overlay.limitBytes))
+  }
   await readPartitions(index)
   await announce(index)
 }

@@ -9,12 +9,13 @@ import { open, writeFile } from 'node:fs/promises'
 /**
  * What is set of a queue, as file and value. No scheduler, since order means nothing to us;
  * read-ahead that suits a network; and what bounds our memory, since nothing else does: the kernel
- * may have sockets x nr_requests x max_sectors_kb under way, here 2 x 64 x 512 KiB.
+ * may have nr_requests x max_sectors_kb under way, here 16 MiB. A full overlay has to take all of that
+ * before its file system can free anything (block/quota.ts).
  */
 const QUEUE: readonly (readonly [file: string, value: string])[] = [
   ['scheduler', 'none'],
   ['nr_requests', '64'],
-  ['max_sectors_kb', '512'],
+  ['max_sectors_kb', '256'],
   ['read_ahead_kb', '1024'],
 ]
 

@@ -1,8 +1,9 @@
+import { mock } from 'node:test'
 import t from 'tap'
 import { MemoryDevice } from '../../src/block/memory.ts'
 import { PAGE } from '../../src/block/page-store.ts'
 import { Overlay } from '../../src/block/overlay.ts'
-import { Quota } from '../../src/block/quota.ts'
+import { Quota, mostDirtyBytes } from '../../src/block/quota.ts'
 import { WaitForRoom } from '../../src/block/wait-for-room.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { deviceOf } from '../fixtures/device.ts'
@@ -88,3 +89,26 @@ t.test('nothing goes beyond the limit, and a larger limit lets all go on', async
   t.equal(quota.usedBytes, 2 * LIMIT)
   t.equal(device.waiting, 0)
 })
+
+t.test(
+  'all that the kernel may hold back has room in the reserve, in large writes too',
+  async (t) => {
+    mock.timers.enable({ apis: ['setTimeout'] })
+    t.teardown(() => mock.timers.reset())
+    const overlay = full()
+    const { device, quota } = overlay
+    await fill(overlay)
+    let waiting = mostDirtyBytes(LIMIT) / BULK
+    t.ok(waiting > 1)
+    for (let count = waiting; count > 0; count--) {
+      void device.write(patterned(BULK), LIMIT + count * BULK)?.then(() => waiting--)
+    }
+    for (let minute = 0; minute < 10; minute++) {
+      await settled()
+      mock.timers.tick(60_000)
+    }
+    await settled()
+    t.equal(waiting, 0)
+    t.ok(quota.leftBytes > 0, 'and something is left for the journal')
+  },
+)

@@ -17,19 +17,21 @@ writes_wait() { [ "$(field waitingWrites)" -gt 0 ]; }
 nothing_waits() { [ "$(field waitingWrites)" -eq 0 ]; }
 is_freed() { [ "$(field usedBytes)" -lt $((128 << 20)) ]; }
 
-attach() { device=$(netcow attach --overlay memory:192M "$(address /blank.qcow2)"); }
+attach() { netcow attach --device "$device" --overlay memory:192M "$(address /blank.qcow2)"; }
 
 # The writer dirties more than there is room for, and is in the middle of it when it has to wait.
 fills() {
-  dd if=/dev/urandom of=/tmp/random bs=1M count=1 2>/dev/null
-  (while cat /tmp/random; do :; done >/mnt/big) 2>/dev/null &
-  writer=$!
+  (exec >/mnt/big && while cat /tmp/random; do :; done) 2>/dev/null &
+  echo $! >/run/writer
   within 120 writes_wait && netcow status "$device"
 }
 
+# What is deleted is being written out by somebody who does not stop before all of it is.
 frees() {
   began=$(seconds_since_boot)
-  kill -9 "$writer"
+  sync &
+  sleep 3
+  kill -9 "$(cat /run/writer)"
   rm /mnt/big && sync && fstrim /mnt && sync || return 1
   within 150 nothing_waits && within 60 is_freed || return 1
   waited=$(seconds_since_boot)
@@ -42,10 +44,13 @@ goes_on() {
     cmp /tmp/again /mnt/again && umount /mnt && netcow detach "$device"
 }
 
+device=/dev/nbd0
+dd if=/dev/urandom of=/tmp/random bs=1M count=1 2>/dev/null
 for type in ext4 xfs btrfs; do
   load $type
   check "${type}_attach" attach
-  device=/dev/nbd0
+  # btrfs keeps an account of its own for what is dirty: limited as a boot from an overlay in memory is.
+  [ $type != btrfs ] || echo $((24 << 20)) >/proc/sys/vm/dirty_bytes
   case $type in
     ext4) /sbin/mke2fs -q -t ext4 "$device" ;;
     *) "/sbin/mkfs.$type" -q "$device" ;;

@@ -26,5 +26,7 @@ export const scenario: Scenario = {
     await server.up()
     await console.find(/netcow: the source answers again after \d\d s/)
   },
+  // Every 30 s, of each request that waits.
+  complaints: [/Possible stuck request/],
   expects: { kind: 'boots' },
 }

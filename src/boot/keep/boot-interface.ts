@@ -1,8 +1,10 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { isIP } from 'node:net'
 import { existsSync, readFileSync, readdirSync, realpathSync } from 'node:fs'
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os'
 import { basename } from 'node:path'
+import { NameResolver } from '../../http/resolver.ts'
 
 /** The network interface that the root depends on. */
 export interface BootInterface {
@@ -33,6 +35,7 @@ export async function interfaceTo(
   given: readonly string[],
 ): Promise<BootInterface | undefined> {
   const local = await localAddressTo(host.replaceAll(/[[\]]/g, ''))
+  if (local === undefined) return undefined
   for (const [name, infos = []] of Object.entries(networkInterfaces())) {
     const [first] = infos
     if (first === undefined || !infos.some(({ address }) => address === local)) continue
@@ -54,11 +57,31 @@ function gives(value: string, address: string): boolean {
   return value.startsWith(`${address}:`) || value.startsWith(`[${address}]:`)
 }
 
-/** A datagram socket that is connected has a source address, and nothing is sent for it. */
+/** By the first address of `host` that there is a way to. */
 async function localAddressTo(host: string): Promise<string | undefined> {
-  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4')
+  for (const address of await addressesOf(host)) {
+    const local = await sourceTo(address)
+    if (local !== undefined) return local
+  }
+  return undefined
+}
+
+/** The name is found as the source finds it: the C library may lack the files that it needs for that. */
+async function addressesOf(host: string): Promise<string[]> {
+  if (isIP(host) !== 0) return [host]
   try {
-    socket.connect(DISCARD_PORT, host)
+    const found = await new NameResolver({ etc: '/etc', run: '/run' }).addresses(host)
+    return found.map(({ address }) => address)
+  } catch {
+    return []
+  }
+}
+
+/** A datagram socket that is connected has a source address, and nothing is sent for it. */
+async function sourceTo(address: string): Promise<string | undefined> {
+  const socket = createSocket(isIP(address) === 6 ? 'udp6' : 'udp4')
+  try {
+    socket.connect(DISCARD_PORT, address)
     await once(socket, 'connect')
     return socket.address().address
   } catch {
