@@ -49,6 +49,8 @@ export const NETWORKS = {
         '      dhcp4: true',
       ),
       'chmod 600 "$1/etc/netplan/wired.yaml"',
+      // Python brings a binary format, for which the kernel of these images has no module.
+      'chroot "$1" systemctl mask systemd-binfmt.service proc-sys-fs-binfmt_misc.automount',
     ],
   }),
   ifupdown: (suite) => ({
