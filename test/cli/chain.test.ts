@@ -65,6 +65,17 @@ t.test('map knows the holes of raw files, as qemu-img does', async (t) => {
   }
 })
 
+t.test('map says which file has what, as qemu-img does', async (t) => {
+  await qemu.create('external', { size: '1M', with: { data_file: 'clusters' } })
+  await qemu.io('external', ['write 0 64k', 'write 512k 64k'])
+  for (const name of ['top', qemu.path('external'), 'base']) {
+    const { stdout } = await netcow('map', '--backing', 'same-origin', name)
+    // Beside the image is what a name leads to when links are resolved; QEMU has it as it stands.
+    const plain = (text: string) => text.replaceAll(/\S*\/| +$/gm, '')
+    t.equal(plain(stdout), plain(await qemu.img('map', name)))
+  }
+})
+
 t.test('without leave it says what lies below', async (t) => {
   await t.rejects(netcow('info', '--backing-chain', 'top'), {
     code: 2,

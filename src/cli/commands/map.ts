@@ -1,11 +1,12 @@
 import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
 import type { BlockSource } from '../../block/source.ts'
+import type { Description } from '../../format/description.ts'
 import type { Explanation, Step } from '../../format/explanation.ts'
-import { type MapEntry, mapImage } from '../../format/map.ts'
+import { mapImage } from '../../format/map.ts'
 import { describe, explain } from '../../format/registry.ts'
-import { printable } from '../../image-name.ts'
+import { fullName, printable } from '../../image-name.ts'
 import type { ImagePlan } from '../../plan.ts'
-import { ChainPlans, openForReading, openSource } from '../../stack.ts'
+import { ChainPlans, type Report, openForReading, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { asking } from '../passphrase.ts'
 import { imagePlan } from '../plan.ts'
@@ -40,16 +41,51 @@ async function mapForMachines(plan: ImagePlan, terminal: Terminal): Promise<void
 
 /** Only what is data, as qemu-img has it; compressed and encrypted runs have no plain place. */
 async function mapForPeople(plan: ImagePlan, terminal: Terminal): Promise<void> {
-  await using source = await openForReading(plan, (line) => terminal.say('warn', line))
-  await terminal.out(`${'Offset'.padEnd(16)}${'Length'.padEnd(16)}${'Mapped to'.padEnd(16)}Depth\n`)
-  for await (const entry of mapImage(source)) {
-    if (entry.data) await terminal.out(row(entry))
+  const report = (line: string) => terminal.say('warn', line)
+  await using source = await openForReading(plan, report)
+  const files = await filesOf(plan, report)
+  await terminal.out(row('Offset', 'Length', 'Mapped to', 'File'))
+  for await (const { start, length, data, offset, compressed, depth } of mapImage(source)) {
+    if (!data) continue
+    const place = compressed ? 'compressed' : offset === undefined ? 'encrypted' : short(offset)
+    await terminal.out(row(short(start), short(length), place, files[depth] ?? ''))
   }
 }
 
-function row({ start, length, offset, compressed, depth }: MapEntry): string {
-  const place = compressed ? 'compressed' : offset === undefined ? 'encrypted' : hex(offset)
-  return `${hex(start).padEnd(16)}${hex(length).padEnd(16)}${place.padEnd(16)}${depth}\n`
+function row(...cells: readonly [string, string, string, file: string]): string {
+  return `${cells
+    .map((cell) => cell.padEnd(16))
+    .join('')
+    .trimEnd()}\n`
+}
+
+/** As qemu-img writes it here. */
+function short(value: number): string {
+  return value === 0 ? '0' : hex(value)
+}
+
+/** The files that have the clusters of an image and of those below it. */
+async function filesOf(top: ImagePlan, report: Report): Promise<readonly string[]> {
+  const chain = new ChainPlans(top, report)
+  const files: string[] = []
+  for (let plan: ImagePlan | undefined = top; plan !== undefined;) {
+    await using source = await openSource(plan, report)
+    const told: Description = await describe(source, plan.format)
+    files.push(clustersIn(plan, told))
+    const below = told['backing-filename']
+    plan =
+      below === undefined
+        ? undefined
+        : await chain.below(plan, below, told['backing-filename-format'])
+  }
+  return files
+}
+
+function clustersIn({ image, dataFile }: ImagePlan, told: Description): string {
+  const { 'data-file-raw': isExternal, 'data-file': inside } = told['format-specific']?.data ?? {}
+  if (isExternal === undefined) return printable(image)
+  if (dataFile !== undefined) return printable(dataFile)
+  return typeof inside === 'string' ? fullName(image, inside) : printable(image)
 }
 
 async function explainOffset(
