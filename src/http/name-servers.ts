@@ -59,14 +59,14 @@ const LEASES: readonly LeaseFiles[] = [
 const MOST_SERVERS = 4
 const MOST_DOMAINS = 6
 
-/** What the leases say now, and then what `copied` said. */
-export function nameServers({ run }: Pick<NameFiles, 'run'>, copied?: NameServers): NameServers {
+/** What the leases say now, and then what was known before. */
+export function nameServers({ run }: Pick<NameFiles, 'run'>, before?: NameServers): NameServers {
   const found: NameServers[] = LEASES.flatMap((lease) =>
     namesIn(`${run}/${lease.folder}`)
       .filter((name) => lease.name.test(name))
       .map((name) => parsed(textOf(`${run}/${lease.folder}/${name}`), lease)),
   )
-  if (copied !== undefined) found.push(copied)
+  if (before !== undefined) found.push(before)
   return joined(found)
 }
 

@@ -34,14 +34,15 @@ export class NameResolver {
   readonly #files: NameFiles
   readonly #clock: Clock
   readonly #hosts: ReadonlyMap<string, LookupAddress[]>
-  readonly #copied: ReturnType<typeof resolvConf>
+  /** The name servers that there are, and that there were. */
+  #servers: ReturnType<typeof resolvConf>
   readonly #remembered = new Map<string, Remembered>()
 
   constructor(files: NameFiles, clock: Clock = systemClock) {
     this.#files = files
     this.#clock = clock
     this.#hosts = hosts(files)
-    this.#copied = resolvConf(files)
+    this.#servers = nameServers(files, resolvConf(files))
   }
 
   readonly lookup: Lookup = (hostname, options, answer) => {
@@ -79,7 +80,9 @@ export class NameResolver {
     }
     const named = this.#hosts.get(name)
     if (named !== undefined) return named
-    const { servers, search } = nameServers(this.#files, this.#copied)
+    // Files of leases end, too: with the network of the initramfs, before that of the system is up.
+    this.#servers = nameServers(this.#files, this.#servers)
+    const { servers, search } = this.#servers
     if (servers.length === 0) throw notFound(name, 'EAI_AGAIN')
     const resolver = new promises.Resolver({ timeout: QUERY_MS, tries: 2 })
     resolver.setServers([...servers])

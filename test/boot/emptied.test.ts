@@ -14,9 +14,12 @@ import { YARD_BYTES, Yard } from '../fixtures/yard.ts'
 const skip = process.getuid?.() === 0 ? false : 'only root has mounts of its own'
 const OFFSET = 2 ** 20
 
-for (const where of ['ark', 'bare']) {
+for (const [where, names] of [
+  ['ark', 'etc'],
+  ['bare', 'run'],
+] as const) {
   t.test(`a daemon in an emptied initramfs (${where})`, { skip }, async (t) => {
-    await using yard = await Yard.open()
+    await using yard = await Yard.open(names)
     const { secret, packed, hosts, proxy, dns, second } = yard
     await yard.start(where)
     t.equal(yard.line('emptied'), 'emptied: dev proc run sys', 'nothing is left')

@@ -64,6 +64,23 @@ t.test(
   },
 )
 
+t.test('the name servers of a lease that has ended are asked on', async (t) => {
+  lease(`DNS=127.0.0.1:${dns.port}\n`)
+  const resolver = new NameResolver(files)
+  lease('')
+  const expected = [{ address: '10.1.2.3', family: 4 }]
+  t.strictSame(await resolver.addresses('images.example.test'), expected, 'that of the start')
+  await using other = await NameServer.open()
+  other.names.set('more.example.test', '10.2.2.2')
+  lease(`DNS=127.0.0.1:${other.port}\n`)
+  const more = [{ address: '10.2.2.2', family: 4 }]
+  t.strictSame(await resolver.addresses('more.example.test'), more)
+  lease('')
+  other.names.set('late.example.test', '10.2.2.2')
+  t.strictSame(await resolver.addresses('late.example.test'), more, 'the newest first')
+  lease(`DNS=127.0.0.1:${dns.port}\n`)
+})
+
 t.test('hosts is remembered from the start, and needs no name server', async (t) => {
   rmSync(join(run, 'systemd/netif/leases/2'))
   writeFileSync(
