@@ -7,10 +7,12 @@ import { parseArgs } from 'node:util'
 import sea from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build as bundle } from 'esbuild'
 import { ARCHITECTURES, type Architecture, ownArchitecture, strippedNode } from './node-binary.ts'
+import { writeManual } from './manual.ts'
 import { trim } from './trim.ts'
+import manifest from '../package.json' with { type: 'json' }
 
 /**
- * Makes dist/netcow: one bundle, baked onto the stripped Node of the npm package. Nothing is
+ * Makes dist/netcow and its manual pages: one bundle, baked onto the stripped Node of the npm package. Nothing is
  * compiled, and nothing is fetched but, for another architecture, that one's Node.
  */
 
@@ -142,4 +144,5 @@ function wantedArchitecture(): Architecture {
 if (import.meta.main) {
   const architecture = wantedArchitecture()
   report(await build(architecture), architecture === ownArchitecture())
+  await writeManual(join(dist, 'man'), manifest.version)
 }

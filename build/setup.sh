@@ -40,6 +40,7 @@ dnsmasq dnsmasq-base
 ip iproute2
 busybox busybox
 fio fio
+groff groff-base
 NEEDS
 }
 

@@ -42,6 +42,9 @@ const MODULE_PARAMETERS = ['nbds_max=1', 'max_part=31']
 export const boot: Command = {
   name: 'boot',
   summary: 'attach the root that the kernel command line names; for the initramfs',
+  details: [
+    'Reads /proc/cmdline, loads the driver, attaches the image, finds the root in it and gives it the name /dev/netcow/root. The hooks of the initramfs systems call it; netcow.cmdline(7) has the words.',
+  ],
   operands: ['[netcow:URL|ROOT]'],
   options: ['stage'],
   run: runBoot,

@@ -38,6 +38,7 @@ const MOST_S = 600
 export const shutdown: Command = {
   name: 'shutdown',
   summary: 'have the root taken apart and end the machine; the last process does',
+  details: [],
   operands: ['ENDING', '[SECONDS]'],
   options: [],
   run: ({ operands: [word = '', seconds] }) =>
@@ -48,6 +49,7 @@ export const shutdown: Command = {
 export const takeApart: Command = {
   name: 'take-apart',
   summary: 'take apart the root that the machine had',
+  details: [],
   operands: [],
   options: [],
   run: async () => {

@@ -15,6 +15,8 @@ import type { Terminal } from './terminal.ts'
 export interface Command {
   readonly name: string
   readonly summary: string
+  /** Paragraphs of plain text for its help and its manual page. */
+  readonly details: readonly string[]
   /** The names of its arguments; those in brackets may be left out. */
   readonly operands: readonly string[]
   readonly options: readonly OptionName[]

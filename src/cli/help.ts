@@ -25,11 +25,17 @@ export function commandHelp(command: Command): string {
     `Usage: ${['netcow', command.name, ...command.operands, '[OPTIONS]'].join(' ')}`,
     '',
     `${command.summary[0]?.toUpperCase()}${command.summary.slice(1)}.`,
+    ...command.details.flatMap((paragraph) => ['', ...wrapped(paragraph)]),
     '',
     ...options,
     `  ${'--help'.padEnd(28)} this text`,
     '',
   ].join('\n')
+}
+
+/** Lines that fit a terminal. */
+function wrapped(paragraph: string): string[] {
+  return paragraph.match(/\S.{0,88}(?= |$)/g) ?? []
 }
 
 function optionRow(name: OptionName): string {

@@ -12,7 +12,7 @@ import manifest from '../../package.json' with { type: 'json' }
  */
 export type Commands = Readonly<Record<string, () => Promise<Command>>>
 
-const COMMANDS: Commands = {
+export const COMMANDS: Commands = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   attach: async () => (await import('./commands/attach.ts')).attach,
   detach: async () => (await import('./commands/detach.ts')).detach,

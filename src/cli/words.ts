@@ -17,7 +17,7 @@ export interface BootWords {
 }
 
 /** The options that `rd.netcow.NAME=` sets; the same as those of the tool. */
-const WORDS: readonly OptionName[] = [
+export const WORDS: readonly OptionName[] = [
   'format',
   'offset',
   'sizelimit',

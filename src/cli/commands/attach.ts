@@ -16,6 +16,10 @@ const OVERLAY_BYTES = 2 ** 30
 export const attach: Command = {
   name: 'attach',
   summary: 'make a block device of an image; prints the device',
+  details: [
+    'Needs root and the nbd driver of the kernel. Prints the device, and leaves a daemon behind that serves it until netcow detach.',
+    'Nothing can be written unless --overlay says where writes go. An absent server is waited for as long as --timeout says; once the device is there, for ever.',
+  ],
   operands: ['[IMAGE]'],
   options: ['device', 'resume', 'overlay', 'read-only', 'sector-size', ...IMAGE_OPTIONS],
   run: runAttach,

@@ -12,6 +12,9 @@ const CORRUPT = 4
 export const check: Command = {
   name: 'check',
   summary: 'verify what a reader can verify of an image, as qemu-img check does',
+  details: [
+    'Looks for entries that are misaligned, out of range or overlap; with --refcounts also compares every reference count. Nothing is repaired.',
+  ],
   operands: ['IMAGE'],
   options: ['json', 'refcounts', ...IMAGE_OPTIONS],
   run: runCheck,

@@ -14,6 +14,9 @@ const PIECES_AHEAD = 5
 export const copy: Command = {
   name: 'copy',
   summary: 'write the raw bytes of an image to a file, sparse, or to standard output (-)',
+  details: [
+    'A file gets holes where the image has nothing, a disk gets every byte. A progress bar is shown on a terminal.',
+  ],
   operands: ['IMAGE', 'OUT|-'],
   options: IMAGE_OPTIONS,
   run: runCopy,

@@ -7,6 +7,7 @@ import { attachedDevices } from '../run-files.ts'
 export const detach: Command = {
   name: 'detach',
   summary: 'take a device apart that nobody uses any more',
+  details: ['Refused while the device is mounted, swapped to or part of another device.'],
   operands: ['[/dev/nbdN]'],
   options: ['all'],
   run: runDetach,

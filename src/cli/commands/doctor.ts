@@ -7,6 +7,9 @@ import { imagePlan } from '../plan.ts'
 export const doctor: Command = {
   name: 'doctor',
   summary: 'say what is missing here, or wrong with an image and its server',
+  details: [
+    'Without IMAGE it looks at this machine: rights, the nbd driver, memory. With IMAGE also at the server, its ranges and versions, and at the image. Each finding is one line; the exit code is 0 if nothing stops a boot.',
+  ],
   operands: ['[IMAGE]'],
   options: ['json', 'overlay', ...IMAGE_OPTIONS],
   run: runDoctor,

@@ -19,6 +19,9 @@ type Info = Description & {
 export const info: Command = {
   name: 'info',
   summary: 'describe an image, as qemu-img info does',
+  details: [
+    'Prints what qemu-img info prints, in the same words, and with --json under the same keys. What is below the image is described with --backing-chain, as far as --backing lets it be opened.',
+  ],
   operands: ['IMAGE'],
   options: ['json', 'backing-chain', ...IMAGE_OPTIONS],
   run: runInfo,

@@ -7,6 +7,9 @@ import { formatSize } from '../size.ts'
 export const list: Command = {
   name: 'list',
   summary: 'the devices that netcow attached',
+  details: [
+    'One line for each: the device, its size, whether it can be written to, its daemon, and the image.',
+  ],
   operands: [],
   options: ['json'],
   run: runList,

@@ -15,6 +15,9 @@ import type { Terminal } from '../terminal.ts'
 export const map: Command = {
   name: 'map',
   summary: 'say where the bytes of an image are, as qemu-img map does',
+  details: [
+    'Prints the runs of an image that are data, zeroes or nothing, with --json under the keys of qemu-img map. With --offset N it prints every step from byte N of the guest to the byte of the file: the entries of the L1 and L2 table and the kind of cluster.',
+  ],
   operands: ['IMAGE'],
   options: ['json', ...IMAGE_OPTIONS.filter((name) => name !== 'sizelimit')],
   run: runMap,

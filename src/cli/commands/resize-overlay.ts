@@ -7,6 +7,9 @@ import { parseSize } from '../size.ts'
 export const resizeOverlay: Command = {
   name: 'resize-overlay',
   summary: 'give the overlay of a device another limit',
+  details: [
+    'Works while the device is in use. Writes that wait for room go on when there is some. A limit below what is used stops new writes only.',
+  ],
   operands: ['/dev/nbdN', 'SIZE'],
   options: [],
   run: runResizeOverlay,

@@ -22,6 +22,10 @@ const OVERLAY_BYTES = 2 ** 30
 export const serve: Command = {
   name: 'serve',
   summary: 'serve an image to NBD clients',
+  details: [
+    'Clients connect to a Unix socket (--socket), to TCP (--listen), to what is connected to standard input (--stdio), or to the sockets of a service manager (LISTEN_FDS).',
+    'Nothing can be written unless --overlay says where writes go. SIGTERM ends it once what is under way has been answered.',
+  ],
   operands: ['IMAGE'],
   options: [
     'socket',

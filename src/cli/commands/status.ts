@@ -9,6 +9,9 @@ import { formatSize } from '../size.ts'
 export const status: Command = {
   name: 'status',
   summary: 'what a device waits for, has fetched and holds',
+  details: [
+    'Shows the servers and how they are doing, what was fetched and is kept of it, the overlay and how full it is, and the memory of the daemon.',
+  ],
   operands: ['[/dev/nbdN]'],
   options: ['json'],
   run: runStatus,

@@ -1,0 +1,33 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import t from 'tap'
+import { manualPages } from '../../build/manual.ts'
+import { OPTIONS } from '../../src/cli/options.ts'
+import { COMMANDS } from '../../src/cli/tool.ts'
+
+const pages = await manualPages('1.2.3')
+
+for (const [name, text] of pages) {
+  t.test(`${name} is set by groff without a warning`, async (t) => {
+    const { status, stderr } = spawnSync('groff', ['-man', '-Tutf8', '-ww', '-z'], { input: text })
+    t.equal(status, 0)
+    t.equal(stderr.toString(), '')
+  })
+}
+
+t.test('every command has a page, which says what the command is for', async (t) => {
+  for (const name of [...Object.keys(COMMANDS), 'boot']) {
+    const [, text = ''] = pages.find(([page]) => page === `netcow-${name}.1`) ?? []
+    const seen = execFileSync('groff', ['-man', '-Tascii', '-P-cbou'], { input: text }).toString()
+    t.match(seen, new RegExp(`netcow-${name} +- +\\w`))
+    t.match(seen, /DESCRIPTION\n {7}\S/, name)
+    t.match(seen, /--log LEVEL\n {14}error, warn, info or debug/, name)
+  }
+})
+
+t.test('every option is in a page as it is typed', async (t) => {
+  const all = pages.map(([, text]) => text).join('')
+  for (const name of Object.keys(OPTIONS)) {
+    const typed = name.replaceAll('-', '\\-')
+    t.ok(all.includes(`\\-\\-${typed}`) || all.includes(`rd.netcow.${typed}=`), name)
+  }
+})
