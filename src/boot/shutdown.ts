@@ -7,7 +7,7 @@ import { detachDevice } from '../cli/detach.ts'
 import { OWN_EXECUTABLE, scriptOf } from '../cli/launch.ts'
 import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
-import { isConnected } from '../kernel/block-sysfs.ts'
+import { isConnected, mountPointsOf } from '../kernel/block-sysfs.ts'
 import { syncAll } from '../kernel/ffi.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { mountPoints, remountReadOnly, unmountLazily, unmountNow } from '../kernel/mounts.ts'
@@ -208,6 +208,8 @@ async function detachAll(say: (line: string) => void): Promise<void> {
   for (const index of attachedDevices()) {
     const daemon = readFacts(index).pid
     try {
+      // What is below an overlayfs is mounted beside it, in /run.
+      for (const point of mountPointsOf(index).toReversed()) attempt(() => unmountNow(point))
       await detachDevice(index)
       say(`/dev/nbd${index} is detached`)
     } catch (error) {

@@ -1,5 +1,6 @@
 import { constants, existsSync, readFileSync, readdirSync } from 'node:fs'
 import { open, writeFile } from 'node:fs/promises'
+import { pointsIn } from './mounts.ts'
 
 /**
  * What the kernel tells of nbd devices in sysfs, and what may be set there. Whatever may wait for a
@@ -63,14 +64,7 @@ export async function isClaimed(index: number): Promise<boolean> {
 /** Who uses the device or a partition of it: mount points, swap, or devices made on top of it. */
 export function users(index: number): string[] {
   const names = [`nbd${index}`, ...partitions(index)]
-  const numbers = new Map(
-    names.map((name) => [readFileSync(`/sys/class/block/${name}/dev`, 'utf8').trim(), name]),
-  )
-  const mounts = ['self', '1']
-    .flatMap((process) => readFileSync(`/proc/${process}/mountinfo`, 'utf8').split('\n'))
-    .map((line) => line.split(' '))
-    .filter(([, , number]) => numbers.has(number ?? ''))
-    .map(([, , , , point]) => `mounted on ${point}`)
+  const mounts = mountPointsOf(index).map((point) => `mounted on ${point}`)
   const swaps = readFileSync('/proc/swaps', 'utf8')
     .split('\n')
     .map((line) => line.split(/\s/)[0] ?? '')
@@ -80,4 +74,21 @@ export function users(index: number): string[] {
     readdirSync(`/sys/class/block/${name}/holders`).map((holder) => `used by ${holder}`),
   )
   return [...mounts, ...swaps, ...holders]
+}
+
+/** Where the device or a partition of it is mounted, as this process or process 1 sees it, in order. */
+export function mountPointsOf(index: number): string[] {
+  const names = [`nbd${index}`, ...partitions(index)]
+  const numbers = names.map((name) => readFileSync(`/sys/class/block/${name}/dev`, 'utf8').trim())
+  const lines = ['self', '1']
+    .flatMap((process) => readFileSync(`/proc/${process}/mountinfo`, 'utf8').split('\n'))
+    .filter((line) => {
+      const [, source = ''] = line.split(' - ')[1]?.split(' ') ?? []
+      // btrfs has a number of its own, and is known by its source alone.
+      return (
+        numbers.includes(line.split(' ')[2] ?? '') ||
+        names.some((name) => source === `/dev/${name}`)
+      )
+    })
+  return pointsIn([...new Set(lines)].join('\n'))
 }
