@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, constants, open } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -14,10 +14,17 @@ export interface Sink extends AsyncDisposable {
 /** A file is written sparse, everything else whole. Throws `UsageError` for what cannot be written. */
 export async function openSink(out: string, terminal: Terminal): Promise<Sink> {
   if (out === '-') return new StandardOutput(terminal)
-  const handle = await open(out, 'w').catch((error: unknown) => unwritable(out, error))
+  const handle = await opened(out, 'w')
   const stats = await handle.stat()
   if (stats.isFile()) return new SparseFile(out, handle)
-  return new Device(out, handle, stats.isBlockDevice())
+  if (!stats.isBlockDevice()) return new Device(out, handle, false)
+  await handle.close()
+  // Refused by the kernel for what is mounted, or in use in another way.
+  return new Device(out, await opened(out, constants.O_WRONLY | constants.O_EXCL), true)
+}
+
+function opened(path: string, flags: string | number): Promise<FileHandle> {
+  return open(path, flags).catch((error: unknown) => unwritable(path, error))
 }
 
 class SparseFile implements Sink {

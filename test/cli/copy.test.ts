@@ -1,5 +1,14 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
@@ -58,6 +67,10 @@ t.test('a disk holds zeroes where the image has them, whatever it held', { skip 
   const loop = ['--find', '--show', file]
   const device = execFileSync('losetup', loop, { encoding: 'utf8' }).trim()
   t.teardown(() => execFileSync('losetup', ['--detach', device]))
+  const used = openSync(device, constants.O_RDONLY | constants.O_EXCL)
+  await t.rejects(run(executable, ['copy', image, device]), { code: 2, stderr: /EBUSY/ })
+  t.ok(readFileSync(device).equals(held), 'a disk that is in use is left alone')
+  closeSync(used)
   await run(executable, ['copy', image, device])
   const disk = readFileSync(device)
   t.ok(disk.subarray(0, bytes.length).equals(bytes))

@@ -13,7 +13,7 @@ const PIECES_AHEAD = 5
 
 export const copy: Command = {
   name: 'copy',
-  summary: 'write the raw bytes of an image to a file, sparse, or to standard output (-)',
+  summary: 'write the raw bytes of an image to a file, sparse, a disk, or standard output (-)',
   details: [
     'A file gets holes where the image has nothing, a disk gets every byte. A progress bar is shown on a terminal.',
   ],
