@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { SourceRefused } from '../../errors.ts'
-import { SECTOR } from '../overlay.ts'
+import { SECTOR, assertSectors } from '../overlay.ts'
 import type { Quota } from '../quota.ts'
 import {
   type BlockDevice,
@@ -10,7 +10,7 @@ import {
   assertRange,
 } from '../source.ts'
 import { ClusterLocks } from './cluster-locks.ts'
-import { ClusterMap, type Entry } from './cluster-map.ts'
+import { ClusterMap } from './cluster-map.ts'
 import { ClusterPool, claim } from './cluster-pool.ts'
 import {
   CLUSTER_BYTES,
@@ -21,6 +21,7 @@ import {
   isOurs,
   layoutFor,
 } from './layout.ts'
+import { type Part, own, ownsAll, partsOf, runsOf } from './part.ts'
 import type { Place } from './place.ts'
 
 const ZEROES = new Uint8Array(CLUSTER_BYTES)
@@ -294,74 +295,4 @@ async function format(
   await place.synchronize()
   await place.write(encodeHeader(sizeBytes, identity), 0)
   await place.synchronize()
-}
-
-/** What of a range lies in one cluster. */
-interface Part {
-  readonly cluster: number
-  /** Of the disk, and from the beginning of the cluster and of the range. */
-  readonly offset: number
-  readonly inside: number
-  readonly from: number
-  readonly length: number
-}
-
-function partsOf(offset: number, length: number): Part[] {
-  const parts: Part[] = []
-  const end = offset + length
-  for (let at = offset; at < end;) {
-    const cluster = Math.floor(at / CLUSTER_BYTES)
-    const next = Math.min(end, (cluster + 1) * CLUSTER_BYTES)
-    const inside = at - cluster * CLUSTER_BYTES
-    parts.push({ cluster, offset: at, inside, from: at - offset, length: next - at })
-    at = next
-  }
-  return parts
-}
-
-function ownsSector(bits: Uint8Array, sector: number): boolean {
-  return (bits[sector >> 3]! & (1 << (sector & 7))) !== 0
-}
-
-function sectorsOf({ inside, length }: Part): readonly [first: number, end: number] {
-  return [Math.floor(inside / SECTOR), Math.ceil((inside + length) / SECTOR)]
-}
-
-function ownsAll(bits: Uint8Array, part: Part): boolean {
-  const [first, end] = sectorsOf(part)
-  for (let sector = first; sector < end; sector++) if (!ownsSector(bits, sector)) return false
-  return true
-}
-
-function own(bits: Uint8Array, part: Part): void {
-  const [first, end] = sectorsOf(part)
-  for (let sector = first; sector < end; sector++) bits[sector >> 3]! |= 1 << (sector & 7)
-}
-
-/** Runs of sectors with the same owner; `from` counts from the beginning of the part. */
-function* runsOf(
-  part: Part,
-  entry: Entry | undefined,
-): Generator<{ owned: boolean; from: number; length: number }> {
-  if (entry === undefined) {
-    yield { owned: false, from: 0, length: part.length }
-    return
-  }
-  const [first, end] = sectorsOf(part)
-  const start = part.inside
-  for (let sector = first; sector < end;) {
-    const owned = ownsSector(entry.bits, sector)
-    let next = sector + 1
-    while (next < end && ownsSector(entry.bits, next) === owned) next++
-    const from = Math.max(sector * SECTOR, start) - start
-    const to = Math.min(next * SECTOR, start + part.length) - start
-    yield { owned, from, length: to - from }
-    sector = next
-  }
-}
-
-function assertSectors(size: number, offset: number, length: number): void {
-  assertRange(size, offset, length)
-  assert(offset % SECTOR === 0)
-  assert(length % SECTOR === 0)
 }
