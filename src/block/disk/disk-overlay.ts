@@ -24,6 +24,8 @@ import {
 import { type Part, own, ownsAll, partsOf, runsOf } from './part.ts'
 import type { Place } from './place.ts'
 
+/** Places that are given out before anything is in them: eight times what a kernel has under way. */
+const MOST_UNWRITTEN = 4096
 const ZEROES = new Uint8Array(CLUSTER_BYTES)
 
 export interface DiskOverlayOptions {
@@ -93,9 +95,11 @@ export class DiskOverlay implements BlockDevice {
       })
     }
     const map = new ClusterMap(place, layout, options.bootId)
-    // Places lie within the file, and a file that has just been made has none.
+    // A file that has just been made has no places, and one whose daemon was killed may not reach to
+    // the last ones that were given out.
     const room = Math.max(0, place.sizeBytes - layout.data)
-    const used = new Uint8Array(Math.ceil(room / CLUSTER_BYTES))
+    const beyond = place.grows ? MOST_UNWRITTEN : 0
+    const used = new Uint8Array(Math.ceil(room / CLUSTER_BYTES) + beyond)
     let count = 0
     await map.scan((at) => {
       claim(used, at, place.path)

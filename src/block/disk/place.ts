@@ -7,6 +7,8 @@ export interface Place extends AsyncDisposable {
   readonly path: string
   /** When it was opened. */
   readonly sizeBytes: number
+  /** It is a file, and what is written behind its end makes it longer. */
+  readonly grows: boolean
   /** What lies behind the end reads as zeroes. */
   read(target: Uint8Array, offset: number): Promise<void>
   /** Throws `StoreFull` when the file system around a file has no room. */
@@ -59,6 +61,10 @@ export class LocalPlace implements Place {
     }
     const device = await open(path, O_RDWR | O_EXCL).catch(refused)
     return new LocalPlace(path, device, true, await blockDeviceSize(device))
+  }
+
+  get grows(): boolean {
+    return !this.isDevice
   }
 
   async read(target: Uint8Array, offset: number): Promise<void> {

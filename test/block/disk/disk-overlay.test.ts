@@ -19,8 +19,9 @@ const PLACES = 9
 const IDENTITY = 'ab'.repeat(32)
 const base = patterned(SIZE, 99)
 
-function disk(): VolatilePlace {
-  return new VolatilePlace(Buffer.alloc(layoutFor(SIZE).data + PLACES * CLUSTER_BYTES))
+function disk(grows = false): VolatilePlace {
+  const bytes = Buffer.alloc(layoutFor(SIZE).data + PLACES * CLUSTER_BYTES)
+  return new VolatilePlace(bytes, grows ? 0 : undefined)
 }
 
 function opened(place: Place, boot = 1, identity = IDENTITY): Promise<DiskOverlay> {
@@ -104,10 +105,11 @@ async function contentOf(device: DiskOverlay): Promise<Buffer> {
 t.test('what is acknowledged outlives a kill, and what is flushed a power failure', async () => {
   await fc.assert(
     fc.asyncProperty(
+      fc.boolean(),
       fc.array(action, { minLength: 1, maxLength: 25 }),
       fc.array(fc.boolean(), { minLength: 61, maxLength: 61 }),
-      async (actions, luck) => {
-        let place = disk()
+      async (grows, actions, luck) => {
+        let place = disk(grows)
         let boot = 1
         let device = await opened(place, boot)
         const model = new Model()
@@ -136,11 +138,19 @@ t.test('what is acknowledged outlives a kill, and what is flushed a power failur
               await device.flush()
               model.flushed()
               break
-            case 'kill':
+            case 'kill': {
+              // In the middle of a write.
+              model.flushed()
+              const bytes = patterned(length, seed)
+              const writing = Promise.resolve(device.write(bytes, offset)).catch(() => {})
+              for (let turn = 0; turn < seed % 7; turn++) await immediate()
               place = place.afterKill()
               device = await opened(place, boot)
-              model.flushed()
+              model.set(range.first, bytes)
+              if (!model.settles(await contentOf(device))) return false
+              await writing
               break
+            }
             case 'power':
               // In the middle of a flush, or without one.
               if (seed % 2 === 0) device.flush().catch(() => {})
