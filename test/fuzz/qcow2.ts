@@ -15,7 +15,10 @@ import { makeSeeds, readingOptions } from './seeds.ts'
  *
  *     node test/fuzz/qcow2.ts --seconds 60 [--seed 1] [--case 17] [--oracle 4]
  */
+/** Of a processor: how long that takes depends on what else the machine has to do. */
 const LIMIT_MS = 5000
+/** Long after the limit even where ten others want the processor. */
+const HANG_MS = 60_000
 const LIMIT_BYTES = 256 * 2 ** 20
 /** A process keeps some memory of every case; what counts is what one image takes. */
 const CASES_PER_READER = 500
@@ -48,7 +51,7 @@ class Reader {
       execArgv: ['--expose-gc'],
     }))
     const { promise, resolve } = Promise.withResolvers<Outcome | 'hang' | 'crash'>()
-    const timer = setTimeout(() => resolve('hang'), LIMIT_MS)
+    const timer = setTimeout(() => resolve('hang'), HANG_MS)
     const crashed = () => resolve('crash')
     child.once('message', (outcome: Outcome) => resolve(outcome)).once('exit', crashed)
     child.send(message)
@@ -95,9 +98,7 @@ async function attempt(index: number): Promise<void> {
   const image = mutate(seeds.get(name)!, [...seeds.values()], random)
   const snapshot = name === 'snapshot' && random.below(2) === 0
   const message = { image, backing: seeds.get('v2')!, file: seeds.get('file')!, snapshot }
-  let outcome = await reader.read(message)
-  // A machine with other things to do may be slow once.
-  if (outcome === 'hang') outcome = await reader.read(message)
+  const outcome = await reader.read(message)
   const asked = !snapshot && index % Number(values.oracle) === 0
   const verdict = await judge(outcome, asked, () => oracle(name, image))
   const kind = typeof outcome === 'string' ? outcome : outcome.end
@@ -116,8 +117,8 @@ async function judge(
   ask: () => Promise<string | undefined>,
 ): Promise<string | undefined> {
   if (typeof outcome === 'string') return outcome
-  const { end, message, digest, milliseconds, peakBytes } = outcome
-  if (milliseconds > LIMIT_MS) return `took ${milliseconds} ms`
+  const { end, message, digest, processorMs, peakBytes } = outcome
+  if (processorMs > LIMIT_MS) return `took ${processorMs} ms of a processor`
   if (peakBytes > LIMIT_BYTES) return `took ${peakBytes} bytes of memory (${end} ${message})`
   switch (end) {
     case 'bytes': {
