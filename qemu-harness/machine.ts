@@ -34,7 +34,7 @@ export class Machine implements AsyncDisposable {
     const { interactive, signal } = surroundings
     const [program = '', ...args] = qemuCommand(hardware, interactive)
     const child = spawn(program, args, {
-      stdio: [interactive ? 'inherit' : 'ignore', 'pipe', 'inherit', 'pipe', 'pipe'],
+      stdio: [interactive ? 'inherit' : 'pipe', 'pipe', 'inherit', 'pipe', 'pipe'],
       killSignal: 'SIGKILL',
       signal,
     })
@@ -71,6 +71,12 @@ export class Machine implements AsyncDisposable {
       () => this.#kill('halted'),
       () => undefined,
     )
+  }
+
+  /** Types a line at the console, of a machine that is not interactive. */
+  type(line: string): void {
+    assert(this.#child.stdin)
+    this.#child.stdin.write(`${line}\n`)
   }
 
   /** Pulls the network cable out, or plugs it in again. */
