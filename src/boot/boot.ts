@@ -187,9 +187,8 @@ async function attachWithOverlay(
   const wanted = { ...options, ...(sized === undefined ? {} : { overlay: sized }) }
   const parsed = parse(wanted)
   requireMemory(parsed)
-  const outcome = await launch(image, wanted, parsed, say)
   boundDirtyPages(parsed, say)
-  return outcome
+  return launch(image, wanted, parsed, say)
 }
 
 /** For a full overlay to be freed again. */

@@ -1,5 +1,6 @@
 import { KernelRefused } from '../errors.ts'
 import { isClaimed, isConnected, users } from '../kernel/block-sysfs.ts'
+import { limitDirtyPagesOf } from '../kernel/dirty-pages.ts'
 import { disconnect } from '../kernel/nbd-device.ts'
 
 /** Throws `KernelRefused` while anybody uses the device: a root is never pulled from under them. */
@@ -11,4 +12,6 @@ export async function detachDevice(index: number): Promise<void> {
     throw new KernelRefused(`the device is in use: ${user}`, { where, advice: 'unmount it first' })
   }
   disconnect(index)
+  // The device stays, and may be somebody else's next.
+  await limitDirtyPagesOf(index, undefined)
 }

@@ -71,9 +71,8 @@ async function present(index: number, service: Service): Promise<Disposable> {
 /** Makes the device usable: its queue, its partitions, and what udev thinks of it. */
 async function settle(index: number, { overlay }: Served): Promise<void> {
   await tuneQueue(index)
-  if (overlay?.kind === 'memory') {
-    await limitDirtyPagesOf(index, mostDirtyBytes(overlay.limitBytes))
-  }
+  const dirtyBytes = overlay?.kind === 'memory' ? mostDirtyBytes(overlay.limitBytes) : undefined
+  await limitDirtyPagesOf(index, dirtyBytes)
   await readPartitions(index)
   await announce(index)
 }

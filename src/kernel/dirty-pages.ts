@@ -6,20 +6,25 @@ import { writeFile } from 'node:fs/promises'
  * a fifth of the memory, all of which has to go somewhere before a file system frees anything.
  */
 
+const EVERYTHING_PERCENT = '100'
+
 /**
- * Limits it for the device `index` and the file systems right on it, where the kernel can do that:
- * Linux 6.2 and later (sysfs-class-bdi). It waits for nothing of the device.
+ * Limits it for the device `index` and the file systems right on it, or lifts the limit, where the
+ * kernel can do that: Linux 6.2 and later (sysfs-class-bdi). It waits for nothing of the device.
  */
-export async function limitDirtyPagesOf(index: number, bytes: number): Promise<void> {
+export async function limitDirtyPagesOf(index: number, bytes: number | undefined): Promise<void> {
   const folder = `/sys/block/nbd${index}/bdi`
   if (!existsSync(`${folder}/max_bytes`)) return
-  await writeFile(`${folder}/max_bytes`, `${bytes}`)
-  await writeFile(`${folder}/strict_limit`, '1')
+  await writeFile(`${folder}/max_ratio`, EVERYTHING_PERCENT)
+  // The kernel refuses more than what the limit for all disks is: then that one does it.
+  if (bytes !== undefined) await writeFile(`${folder}/max_bytes`, `${bytes}`).catch(() => {})
+  await writeFile(`${folder}/strict_limit`, bytes === undefined ? '0' : '1')
 }
 
 /**
  * Limits it for all disks together, as a machine wants it whose disk is its memory; also what LVM,
  * LUKS and btrfs write, who keep an account of their own. A lower limit stays (proc(5), sysctl/vm).
+ * To be set before that of a device, which the kernel keeps as a share of this one.
  */
 export function limitDirtyPages(bytes: number, folder = '/proc/sys/vm'): void {
   const now = Number(readFileSync(`${folder}/dirty_bytes`, 'utf8'))
