@@ -11,14 +11,12 @@ check attach attach
 measure attachedSeconds "$(seconds_since_boot)"
 device=/dev/nbd0
 check use use
-# limits_dirty FLAG SHARE: what the kernel may hold back of this device, and only of this one.
-limits_dirty() {
-  grep -H . /sys/block/nbd0/bdi/strict_limit /sys/block/nbd0/bdi/max_ratio &&
-    [ "$(cat /sys/block/nbd0/bdi/strict_limit)" = "$1" ] &&
-    [ "$(cat /sys/block/nbd0/bdi/max_ratio)" "$2" 100 ]
-}
-check limits_dirty limits_dirty 1 -lt
+# What the kernel may hold back of this device, while its overlay is in memory.
+bdi() { cat "/sys/block/nbd0/bdi/$1"; }
+limits_dirty() { bdi max_bytes && [ "$(bdi strict_limit)" = 1 ] && [ "$(bdi max_ratio)" -lt 100 ]; }
+lifts_limit() { [ "$(bdi strict_limit)" = 0 ] && [ "$(bdi max_ratio)" = 100 ]; }
+check limits_dirty limits_dirty
 check daemon daemon_memory
 detach() { netcow detach "$device" && [ ! -e /sys/block/nbd0/pid ]; }
 check detach detach
-check lifts_limit limits_dirty 0 -eq
+check lifts_limit lifts_limit
