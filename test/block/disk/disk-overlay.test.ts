@@ -139,8 +139,9 @@ t.test('what is acknowledged outlives a kill, and what is flushed a power failur
               model.flushed()
               break
             case 'kill': {
-              // In the middle of a write.
+              // In the middle of a write, and of a flush or without one.
               model.flushed()
+              if (seed % 2 === 0) device.flush().catch(() => {})
               const bytes = patterned(length, seed)
               const writing = Promise.resolve(device.write(bytes, offset)).catch(() => {})
               for (let turn = 0; turn < seed % 7; turn++) await immediate()
