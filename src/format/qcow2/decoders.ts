@@ -1,7 +1,6 @@
 import type { ZstdDecompress } from 'node:zlib'
 import { Slots } from '../slots.ts'
-import type { Compression } from './features.ts'
-import { Inflater } from './inflater.ts'
+import { StraightDecoder } from './straight-decoder.ts'
 
 /** How many decoders an image has; each holds a window, up to 2 MiB, and a chunk. */
 const MOST = 16
@@ -13,14 +12,14 @@ const SLACK_BYTES = 64
  * leaves behind, costs more than decoding a cluster.
  */
 export class Decoders {
-  readonly #compression: Compression
+  readonly #encoding: Encoding
   readonly #chunkBytes: number
   readonly #idle: Decoder[] = []
   readonly #slots = new Slots(MOST)
 
   /** `bytes` is what is usually decoded at once; more takes more steps. */
-  constructor(compression: Compression, bytes: number) {
-    this.#compression = compression
+  constructor(encoding: Encoding, bytes: number) {
+    this.#encoding = encoding
     this.#chunkBytes = bytes + SLACK_BYTES
   }
 
@@ -41,7 +40,7 @@ export class Decoders {
 
   /** Images without compressed clusters need no zlib, and open sooner. */
   async #another(): Promise<Decoder> {
-    return DECODERS[this.#compression](await import('node:zlib'), this.#chunkBytes)
+    return DECODERS[this.#encoding](await import('node:zlib'), this.#chunkBytes)
   }
 }
 
@@ -50,6 +49,12 @@ export interface Decoder {
   decode(packed: Uint8Array, into: Uint8Array): Promise<number>
   close(): void
 }
+
+/**
+ * `sized` are frames that say how much is in them. They are decoded in one go and never to more than
+ * that, or not at all, so that their decoder is at its beginning again.
+ */
+export type Encoding = 'zlib' | 'zstd' | 'sized zstd'
 
 /**
  * A stream is made for a flow of chunks; this one is given whole frames. All that they hold is out
@@ -99,8 +104,11 @@ class Unzstd implements Decoder {
 
 type Zlib = typeof import('node:zlib')
 
-const DECODERS: Readonly<Record<Compression, (zlib: Zlib, chunkSize: number) => Decoder>> = {
-  zlib: ({ constants, createInflateRaw }) =>
-    new Inflater(createInflateRaw({ flush: constants.Z_SYNC_FLUSH })),
+const DECODERS: Readonly<Record<Encoding, (zlib: Zlib, chunkSize: number) => Decoder>> = {
+  zlib: ({ constants, createInflateRaw }) => {
+    const stream = createInflateRaw({ flush: constants.Z_SYNC_FLUSH })
+    return new StraightDecoder(stream, () => stream.reset())
+  },
   zstd: ({ createZstdDecompress }, chunkSize) => new Unzstd(createZstdDecompress({ chunkSize })),
+  'sized zstd': ({ createZstdDecompress }) => new StraightDecoder(createZstdDecompress(), () => {}),
 }

@@ -29,7 +29,7 @@ export function decompressor(
 ): Decompress {
   return compression === 'zlib'
     ? new Inflate(new Decoders('zlib', clusterBytes))
-    : new Unzstd(new Decoders('zstd', Math.max(clusterBytes, runBytes)))
+    : new Unzstd(clusterBytes, runBytes)
 }
 
 class Inflate implements Decompress {
@@ -55,10 +55,13 @@ class Inflate implements Decompress {
 class Unzstd implements Decompress {
   /** A block of zstd comes out as a whole, and holds more than most clusters. */
   readonly isProgressive = false
-  readonly #decoders: Decoders
+  /** For frames of which nobody knows what is in them; QEMU writes none. */
+  readonly #unsized: Decoders
+  readonly #sized: Decoders
 
-  constructor(decoders: Decoders) {
-    this.#decoders = decoders
+  constructor(clusterBytes: number, runBytes: number) {
+    this.#unsized = new Decoders('zstd', clusterBytes)
+    this.#sized = new Decoders('sized zstd', runBytes)
   }
 
   /** A cluster may be several frames, one after the other; together they fill it exactly. */
@@ -69,10 +72,20 @@ class Unzstd implements Decompress {
       if (!frame) throw new RangeError(`no whole zstd frame at byte ${at}`)
       lowerWindow(packed, frame, cluster.length)
       const bytes = packed.subarray(at, at + frame.length)
-      if (!frame.skippable) filled += await this.#decoders.decode(bytes, cluster.subarray(filled))
+      if (!frame.skippable) filled += await this.#decode(frame, bytes, cluster.subarray(filled))
       if (filled > cluster.length) throw new RangeError('more than a cluster')
       at += frame.length
     }
+  }
+
+  /** Returns how many bytes the frame holds, some more than fit if they are too many. */
+  async #decode(frame: ZstdFrame, bytes: Uint8Array, into: Uint8Array): Promise<number> {
+    const { contentBytes } = frame
+    if (contentBytes === undefined) return this.#unsized.decode(bytes, into)
+    if (contentBytes === 0 || contentBytes > into.length) return contentBytes
+    const length = await this.#sized.decode(bytes, into.subarray(0, contentBytes))
+    if (length < contentBytes) throw new RangeError('a frame holds less than it says')
+    return length
   }
 
   async run(packed: Uint8Array, starts: readonly number[], clusters: Uint8Array): Promise<boolean> {
@@ -85,7 +98,7 @@ class Unzstd implements Decompress {
       end += frame.length
     }
     const frames = packed.subarray(starts[0]!, end)
-    const filled = await this.#decoders.decode(frames, clusters).catch(() => undefined)
+    const filled = await this.#sized.decode(frames, clusters).catch(() => undefined)
     return filled === clusters.length
   }
 }

@@ -1,20 +1,22 @@
-import type { InflateRaw } from 'node:zlib'
+import type { InflateRaw, ZstdDecompress } from 'node:zlib'
 import type { Decoder } from './decoders.ts'
 
 /**
- * Inflates straight to where the bytes are wanted, and no further: the beginning of a cluster costs
- * what it takes by itself. A stream would put everything into a queue, in pieces of its own size, so
+ * Decodes straight to where the bytes are wanted, and no further: the beginning of a zlib cluster
+ * costs what it takes by itself. A stream would put everything into a queue, in pieces of its own size, so
  * the few fields that say where it is and where it puts things are set for each piece.
  */
-export class Inflater implements Decoder {
-  readonly #stream: InflateRaw
-  readonly #read: InflateRaw['_read']
+export class StraightDecoder implements Decoder {
+  readonly #stream: InflateRaw | ZstdDecompress
+  readonly #reset: () => void
+  readonly #read: (bytes: number) => void
   #wanted = 0
   #length = 0
   #settle: (error?: unknown) => void = () => {}
 
-  constructor(stream: InflateRaw) {
+  constructor(stream: InflateRaw | ZstdDecompress, reset: () => void) {
     this.#stream = stream
+    this.#reset = reset
     this.#read = stream._read.bind(stream)
     stream.push = (chunk: unknown) => chunk instanceof Uint8Array && this.#take(chunk.length)
     stream.on('error', (error) => this.#settle(error))
@@ -25,7 +27,7 @@ export class Inflater implements Decoder {
     this.#wanted = into.length
     this.#length = 0
     this.#settle = (error) => (error ? reject(error) : resolve())
-    this.#stream.reset()
+    this.#reset()
     Object.assign(this.#stream, {
       _outBuffer: Buffer.from(into.buffer, into.byteOffset, into.length),
       _outOffset: 0,
