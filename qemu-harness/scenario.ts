@@ -24,6 +24,8 @@ export interface Scenario {
   readonly initramfs?: InitramfsKind
   /** The Debian that brings kernel and initramfs, that of the image unless said. */
   readonly suite?: BuilderSuite
+  /** Another scenario, whose check.sh and early.sh are run; its own unless said. */
+  readonly like?: string
   /** Part of `npm test`; the others are tried by `npm run boots` alone. */
   readonly tested: boolean
   /** What the machine has, 1024 unless said. */
@@ -108,11 +110,13 @@ export async function scenarioNames(): Promise<string[]> {
 export async function loadScenario(
   name: string,
 ): Promise<{ scenario: Scenario | MicroScenario; scripts: readonly string[] }> {
-  const directory = join(DIRECTORY, name)
-  const files = await readdir(directory)
   const module: { scenario: Scenario | MicroScenario } = await import(
-    pathToFileURL(join(directory, 'scenario.ts')).href
+    pathToFileURL(join(DIRECTORY, name, 'scenario.ts')).href
   )
+  const { scenario } = module
+  const like = 'kind' in scenario ? undefined : scenario.like
+  const directory = join(DIRECTORY, like ?? name)
+  const files = await readdir(directory)
   const scripts = files.filter((file) => file.endsWith('.sh')).map((file) => join(directory, file))
-  return { scenario: module.scenario, scripts }
+  return { scenario, scripts }
 }

@@ -1,10 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { asRoot, runAsRoot } from '../../qemu-harness/command.ts'
+import { listens } from '../../test/fixtures/listening.ts'
 
 /** USER_HZ, the same on every architecture that netcow knows. */
 const TICKS_PER_SECOND = 100
@@ -28,7 +28,7 @@ export class NbdServerProcess implements AsyncDisposable {
     const said = text(child.stderr)
     const server = new NbdServerProcess(child, socket)
     const deadline = performance.now() + START_MS
-    while (!(await listens(socket))) {
+    while (!(await listens({ path: socket }))) {
       if (child.exitCode !== null || performance.now() > deadline) {
         await server[Symbol.asyncDispose]()
         throw new Error(`${command.join(' ')} does not listen: ${await said}`)
@@ -67,17 +67,5 @@ export class NbdServerProcess implements AsyncDisposable {
       if (first === undefined || first === '') return pid
       pid = Number(first)
     }
-  }
-}
-
-async function listens(socket: string): Promise<boolean> {
-  const connection = connect(socket)
-  try {
-    await once(connection, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    connection.destroy()
   }
 }

@@ -1,29 +1,18 @@
-import { type BlockSource, type Extent, assertRange } from '../../src/block/source.ts'
+import { Bytes } from '../../src/block/bytes.ts'
 
-/** Bytes of any length as a source that counts what is read from it and is strict about its end. */
-export class BytesSource implements BlockSource {
+/** Bytes of any length as a source that counts what is read from it. */
+export class BytesSource extends Bytes {
   reads = 0
   readBytes = 0
   disposed = false
-  readonly #bytes: Uint8Array
 
-  constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
-  }
-  get size(): number {
-    return this.#bytes.length
-  }
-  async read(target: Uint8Array, offset: number): Promise<void> {
-    assertRange(this.size, offset, target.length)
+  override async read(target: Uint8Array, offset: number): Promise<void> {
     this.reads++
     this.readBytes += target.length
-    target.set(this.#bytes.subarray(offset, offset + target.length))
+    return super.read(target, offset)
   }
-  async extent(offset: number, length: number): Promise<Extent> {
-    assertRange(this.size, offset, length)
-    return { kind: 'data', length, depth: 1 }
-  }
-  async [Symbol.asyncDispose](): Promise<void> {
+
+  override async [Symbol.asyncDispose](): Promise<void> {
     this.disposed = true
   }
 }

@@ -10,6 +10,9 @@ systemctl stop systemd-networkd
 ip -brief address show ens3 | grep '10\.0\.2\.'
 systemctl start systemd-networkd
 ip -brief address show ens3 | grep '10\.0\.2\.'
+if [ -e /etc/netplan/wired.yaml ]; then
+  networkctl --no-pager --lines=0 status ens3 | grep 'Network File:.*10-netplan-wired.network'
+fi
 systemd-analyze cat-config systemd/sleep.conf | grep '^AllowSuspend=no'
 if systemctl suspend 2>/run/refusal; then exit 1; fi
 cat /run/refusal

@@ -6,6 +6,7 @@ export const scenario: Scenario = {
   initramfs: 'dracut-overlayfs',
   suite: 'sid',
   deadlineMs: 600_000,
+  like: 'overlayfs-root',
   tested: false,
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=none', 'rd.overlay=1'],
   says: [/netcow: \/dev\/nbd0 is detached/, /netcow: the root is taken apart: poweroff/],
