@@ -208,8 +208,7 @@ async function detachAll(say: (line: string) => void): Promise<void> {
   for (const index of attachedDevices()) {
     const daemon = readFacts(index).pid
     try {
-      // What is below an overlayfs is mounted beside it, in /run.
-      for (const point of mountPointsOf(index).toReversed()) attempt(() => unmountNow(point))
+      unmountAllOf(index)
       await detachDevice(index)
       say(`/dev/nbd${index} is detached`)
     } catch (error) {
@@ -218,6 +217,15 @@ async function detachAll(say: (line: string) => void): Promise<void> {
     }
     await ended(daemon, DAEMON_ENDS_MS)
   }
+}
+
+/**
+ * What is below an overlayfs is mounted beside it, in /run, and perhaps with the overlayfs on top. What
+ * older versions of dracut leave of it below the root itself cannot be reached any more.
+ */
+function unmountAllOf(index: number): void {
+  for (let round = 0; round < MOST_ROUNDS; round++)
+    if (!mountPointsOf(index).some((point) => attempt(() => unmountNow(point)))) return
 }
 
 /** Until a process has ended, what it writes to may not be complete, and is in use. */
