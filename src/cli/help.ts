@@ -1,6 +1,9 @@
 import { type Command, EVERYWHERE } from './command.ts'
 import { type OptionName, optionText } from './options.ts'
 
+/** Where the texts of options begin. */
+const LEFT_COLUMNS = 31
+
 export function overview(commands: readonly Command[]): string {
   const rows = commands.map(({ name, operands, summary }) => {
     return `  ${[name, ...operands].join(' ').padEnd(24)} ${summary}`
@@ -20,7 +23,7 @@ export function overview(commands: readonly Command[]): string {
 }
 
 export function commandHelp(command: Command): string {
-  const options = [...command.options, ...EVERYWHERE].map(optionRow)
+  const options = [...command.options, ...EVERYWHERE].flatMap(optionRows)
   return [
     `Usage: ${['netcow', command.name, ...command.operands, '[OPTIONS]'].join(' ')}`,
     '',
@@ -33,13 +36,17 @@ export function commandHelp(command: Command): string {
   ].join('\n')
 }
 
-/** Lines that fit a terminal. */
-function wrapped(paragraph: string): string[] {
-  return paragraph.match(/\S.{0,88}(?= |$)/g) ?? []
+/** Lines of at most `columns`, as a terminal has them. */
+function wrapped(paragraph: string, columns = 88): string[] {
+  return paragraph.match(new RegExp(`\\S.{0,${columns - 1}}(?= |$)`, 'g')) ?? []
 }
 
-function optionRow(name: OptionName): string {
+/** What the option is for stands beside it, or below it where it is long. */
+function optionRows(name: OptionName): string[] {
   const { argument, help } = optionText(name)
   const left = argument === undefined ? `--${name}` : `--${name} ${argument}`
-  return `  ${left.padEnd(28)} ${help}`
+  const right = wrapped(help, 88 - LEFT_COLUMNS).map((line) => `${' '.repeat(LEFT_COLUMNS)}${line}`)
+  if (left.length + 3 > LEFT_COLUMNS) return [`  ${left}`, ...right]
+  const [first = '', ...others] = right
+  return [`  ${left}`.padEnd(LEFT_COLUMNS) + first.trimStart(), ...others]
 }
