@@ -14,7 +14,7 @@ export const FILE_PATH = '/root.qcow2'
 /** Each makes a file system in ./disk and copies ./image into it, without mounting it. */
 const FORMATS = {
   vfat: `mkfs.vfat -n ${DISK_LABEL} disk && mcopy -i disk image ::${FILE_PATH}`,
-  ntfs: `mkntfs --force --quick --label ${DISK_LABEL} disk && ntfscp disk image ${FILE_PATH}`,
+  ntfs: `mkntfs --force --quick --label ${DISK_LABEL} disk && ntfscp --force disk image ${FILE_PATH}`,
 } as const
 export type DiskFormat = keyof typeof FORMATS
 
@@ -23,6 +23,7 @@ const MAKE = (format: DiskFormat) => `
 set -eu
 tree=$1 directory=$2
 mount --rbind /dev "$tree/dev"
+mount -t proc proc "$tree/proc"
 mount --bind "$directory" "$tree/mnt"
 size=$(stat -c %s "$directory/image")
 truncate -s $((size + (64 << 20))) "$directory/disk"
