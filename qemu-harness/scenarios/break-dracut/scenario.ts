@@ -10,7 +10,7 @@ export const scenario: Scenario = {
   words: (url) => [`root=netcow:${url}`, 'rd.break=pre-mount', 'rd.shell=1'],
   files: () => ({ 'etc/shadow': OPEN }),
   async meanwhile(machine) {
-    await machine.console.find(/Press Enter for maintenance/)
+    await machine.console.find(/Press Enter for .*maintenance/)
     machine.type('')
     await machine.console.find(/\S# $/)
     machine.type('netcow list; echo left with $?; exit')
