@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { KernelRefused } from '../errors.ts'
 import { mount, unmount } from './ffi.ts'
 
 /** Mounts, as mount(2) makes them and /proc/self/mountinfo lists them. */
@@ -11,6 +12,8 @@ const MS_REMOUNT = 32
 const MS_BIND = 4096
 const MS_REC = 1 << 14
 const MS_PRIVATE = 1 << 18
+/** Of the errors of mount(2), the one that says that no file system is called so. */
+const ENODEV = 19
 
 /**
  * Shows a file or a directory, without what is mounted below it, in a second place. What is mounted
@@ -34,12 +37,24 @@ export function mountTmpfs(target: string, options: string): void {
 
 /** A file system of a disk, whose driver the kernel loads by itself. Throws `KernelRefused`. */
 export function mountReadOnly(device: string, target: string, type: string): void {
-  mount(device, target, type, MS_RDONLY | MS_NOSUID | MS_NODEV, '')
+  mountDisk(device, target, type, MS_RDONLY)
 }
 
 /** The same to write to. */
 export function mountWritable(device: string, target: string, type: string): void {
-  mount(device, target, type, MS_NOSUID | MS_NODEV, '')
+  mountDisk(device, target, type, 0)
+}
+
+function mountDisk(device: string, target: string, type: string, flags: number): void {
+  try {
+    mount(device, target, type, flags | MS_NOSUID | MS_NODEV, '')
+  } catch (error) {
+    if (!(error instanceof KernelRefused && error.where['errno'] === ENODEV)) throw error
+    throw new KernelRefused(`the kernel has no driver for ${type}`, {
+      where: { device },
+      advice: 'put its module into the initramfs, or the file on another file system',
+    })
+  }
 }
 
 /** From now on no path leads to it; the file system ends with the last open file. */

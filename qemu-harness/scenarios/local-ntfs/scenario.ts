@@ -2,8 +2,9 @@ import { DISK_LABEL, FILE_PATH } from '../../local-disk.ts'
 import type { Scenario } from '../../scenario.ts'
 
 export const scenario: Scenario = {
-  description: 'the image is a file on a local ntfs, and there is no network',
-  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  description:
+    'the image is a file on a local ntfs, which Debian 12 has no driver for, and there is no network',
+  image: { suite: 'trixie', layout: 'filesystem', compression: 'zstd' },
   tested: false,
   localDisk: 'ntfs',
   deadlineMs: 600_000,
