@@ -79,7 +79,7 @@ export const RECIPES: Readonly<Record<InitramfsKind, Recipe>> = {
   dracut: dracut('dracut'),
   'dracut-without-systemd': dracut(
     'dracut-networks',
-    `--add network-legacy --add-drivers ${GUEST_MODULES} --omit 'systemd systemd-initrd dracut-systemd systemd-networkd network-manager'`,
+    `--add network-legacy --force-drivers ${GUEST_MODULES} --omit 'systemd systemd-initrd dracut-systemd systemd-networkd network-manager'`,
   ),
   'dracut-network-legacy': dracut(
     'dracut-networks',
