@@ -166,7 +166,7 @@ async function watch(
     },
     { log, interactive: plan.interactive, signal: deadline(plan) },
   )
-  if (times > 1) machine.restartOnly(times - 1)
+  if (times > 1) void machine.restartOnly(times - 1)
   const incident = plan.meanwhile?.(machine, server).catch(String)
   const [observation, end] = await Promise.all([observe(machine, traffic), machine.ended])
   const endedMs = performance.now()
