@@ -32,11 +32,15 @@ export class Align implements BlockDevice {
     target.set(whole.subarray(offset - start, offset - start + target.length))
   }
 
+  /** A sector in which something ends, as images of odd sizes do, is data: that is always true. */
   async extent(offset: number, length: number): Promise<Extent> {
     assertRange(this.size, offset, length)
     const { start, end } = this.#around(offset, length)
     const extent = await this.#base.extent(start, end - start)
-    return { ...extent, length: Math.min(start + extent.length - offset, length) }
+    const whole = extent.length - (extent.length % this.#sector)
+    const held = (run: number) => Math.min(start + run - offset, length)
+    if (whole > 0) return { ...extent, length: held(whole) }
+    return { kind: 'data', length: held(this.#sector), depth: Math.max(1, extent.depth) }
   }
 
   write(data: Uint8Array, offset: number): Completion {

@@ -1,7 +1,11 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Align } from '../../src/block/align.ts'
+import { Bytes } from '../../src/block/bytes.ts'
+import { MemoryDevice } from '../../src/block/memory.ts'
 import { Overlay, SECTOR } from '../../src/block/overlay.ts'
+import { Pad } from '../../src/block/pad.ts'
+import { extents } from '../../src/block/source.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 import { deviceOf } from '../fixtures/device.ts'
@@ -66,4 +70,20 @@ t.test('a discard keeps the sectors that it only cuts', async (t) => {
   const expected = content.slice()
   expected.fill(0, SECTOR, 2 * SECTOR)
   t.strictSame(target, expected)
+})
+
+t.test('an image that ends within a sector has extents to its end', async (t) => {
+  for (const bytes of [1, 511, 1000, 3 * SECTOR + 1]) {
+    const padded = new Pad(new Bytes(patterned(bytes)), SECTOR)
+    await using device = new Align(new Overlay(padded, new MemoryDevice(padded.size)), SECTOR)
+    for (let offset = 0; offset < device.size; offset += 37) {
+      let covered = 0
+      for await (const { kind, length } of extents(device, offset)) {
+        if (kind !== 'data' || length < 1) return t.fail(`${length} bytes of ${kind} at ${offset}`)
+        covered += length
+      }
+      if (covered !== device.size - offset) return t.fail(`${covered} bytes from ${offset}`)
+    }
+    t.pass(`${bytes} bytes`)
+  }
 })
