@@ -1,7 +1,7 @@
 import type { BlockSource } from './block/source.ts'
 import { ImageInvalid, ImageUnsupported } from './errors.ts'
 import { type FormatName, isFormatName } from './format/registry.ts'
-import { type ImageName, besides, printable } from './image-name.ts'
+import { type ImageName, besides, identifier, printable } from './image-name.ts'
 import type { HttpOptions, ImagePlan, SourcePlan } from './plan.ts'
 
 /**
@@ -13,16 +13,18 @@ import type { HttpOptions, ImagePlan, SourcePlan } from './plan.ts'
 const LONGEST_CHAIN = 32
 
 /** `above` and the next image below it. Throws for a circle, and for a chain without end. */
-export function chained(above: readonly string[], name: string): readonly string[] {
-  if (above.includes(name)) {
-    throw new ImageInvalid('the backing chain goes round in a circle', { where: { image: name } })
+export function chained(above: readonly string[], image: ImageName): readonly string[] {
+  const id = identifier(image)
+  const where = { image: printable(image) }
+  if (above.includes(id)) {
+    throw new ImageInvalid('the backing chain goes round in a circle', { where })
   }
   if (above.length >= LONGEST_CHAIN) {
     throw new ImageUnsupported(`the backing chain is longer than ${LONGEST_CHAIN} images`, {
-      where: { image: name },
+      where,
     })
   }
-  return [...above, name]
+  return [...above, id]
 }
 
 /**

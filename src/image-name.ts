@@ -26,6 +26,11 @@ export function printable(image: ImageName): string {
   }
 }
 
+/** What tells an image from all others. Not to be printed: it has the whole of the query. */
+export function identifier(image: ImageName): string {
+  return image.kind === 'url' ? image.url.href : printable(image)
+}
+
 /** A URL as it may be printed: what follows the question mark can be a signature, a secret. */
 export function shown({ origin, pathname, search }: URL): string {
   return `${origin}${pathname}${search === '' ? '' : '?...'}`

@@ -115,7 +115,7 @@ async function image(
   above: readonly string[] = [],
 ): Promise<BlockSource> {
   const name = printable(plan.image)
-  const chain = chained(above, name)
+  const chain = chained(above, plan.image)
   // What may have others below it leaves half to them, so that a chain stays within the limit.
   const cacheBytes = Math.floor(plan.backing.length > 0 ? plan.cacheBytes / 2 : plan.cacheBytes)
   const source = await sliced({ ...plan, cacheBytes }, opening)
@@ -163,14 +163,14 @@ export class ChainPlans {
 
   constructor(plan: ImagePlan, report: Report) {
     this.#opening = new Opening(plan.openMs, report)
-    this.#above = chained([], printable(plan.image))
+    this.#above = chained([], plan.image)
   }
 
   /** What the name `inside` leads to from `plan`; undefined without leave for one more file. */
   async below(plan: ImagePlan, inside: string, format?: string): Promise<ImagePlan | undefined> {
     const open = (file: SourcePlan) => sliced(file, this.#opening)
     const below = await planBelow(plan, inside, format, open)
-    if (below) this.#above = chained(this.#above, printable(below.image))
+    if (below) this.#above = chained(this.#above, below.image)
     return below
   }
 }

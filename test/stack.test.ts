@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { chained } from '../src/chain.ts'
 import { ImageInvalid, ImageUnsupported, SourceRefused } from '../src/errors.ts'
 import type { ImageName } from '../src/image-name.ts'
 import type { ImagePlan, Permission } from '../src/plan.ts'
@@ -154,4 +155,17 @@ t.test('credentials stay with the server that they are for', async (t) => {
   await bytesOf(remote('/top.qcow2'), [elsewhere, SAME])
   t.ok(seen.length > 0)
   t.ok(seen.every((key) => key === undefined))
+})
+
+t.test('images that only a query tells apart are no circle', async (t) => {
+  const [top, base] = ['/image?id=top', '/image?id=secret'].map(remote)
+  const chain = chained(chained([], top!), base!)
+  t.equal(chain.length, 2)
+  try {
+    chained(chain, base!)
+    t.fail('a circle')
+  } catch (error) {
+    t.type(error, ImageInvalid)
+    t.notMatch(String(error), /secret/, 'a query may be a password')
+  }
 })
