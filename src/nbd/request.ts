@@ -1,5 +1,5 @@
 import { MOST_PAYLOAD_BYTES, type Session } from './export.ts'
-import { Command, CommandFlag, ErrorValue } from './protocol.ts'
+import { CONTEXT_ID_BYTES, Command, CommandFlag, ErrorValue, StatusPayload } from './protocol.ts'
 
 const NOTHING = new Uint8Array(0)
 
@@ -83,10 +83,18 @@ export function errorOf(request: Request, { served, headers, contexts }: Session
     case Command.blockStatus:
       if (contexts.length === 0) return ErrorValue.invalid
       // With a payload, the length of the effect is inside of it and is checked with it.
-      return inside || request.has(CommandFlag.payloadLength) ? ErrorValue.none : ErrorValue.invalid
+      if (request.has(CommandFlag.payloadLength))
+        return namesContexts(length, contexts.length) ? ErrorValue.none : ErrorValue.invalid
+      return inside ? ErrorValue.none : ErrorValue.invalid
     default:
       return ErrorValue.invalid
   }
+}
+
+/** Whether a status payload of so many bytes has room for an id, and for no more than there are. */
+function namesContexts(payload: number, most: number): boolean {
+  const count = (payload - StatusPayload.size) / CONTEXT_ID_BYTES
+  return Number.isInteger(count) && count >= 1 && count <= most
 }
 
 /** FUA is allowed on every command once it is offered. */

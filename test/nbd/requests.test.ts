@@ -14,6 +14,8 @@ import {
 import { MemoryDevice } from '../../src/block/memory.ts'
 import { Quota } from '../../src/block/quota.ts'
 import type { Export } from '../../src/nbd/export.ts'
+import { contextsSelected } from '../../src/nbd/meta-context.ts'
+import { Request, errorOf } from '../../src/nbd/request.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { deviceOf } from '../fixtures/device.ts'
 import { FaultySource } from '../fixtures/faulty-source.ts'
@@ -308,4 +310,17 @@ t.test('a failing source is an I/O error for the one who asked, and is reported'
   t.match(await client.request({ type: Command.read, length: 512 }), { error: io })
   report.restore()
   t.strictSame(reported, ['Error: broken'])
+})
+
+t.test('a status request has no room for more than the ids of its contexts', async (t) => {
+  const contexts = contextsSelected(['base:allocation', 'qemu:allocation-depth'])
+  const session = { served: readOnly(), headers: 'extended', contexts } as const
+  const error = (payload: number) =>
+    errorOf(
+      new Request(CommandFlag.payloadLength, Command.blockStatus, 0, 0, 0, 0, payload),
+      session,
+    )
+  for (const payload of [12, 16]) t.equal(error(payload), none)
+  // What is refused is drained, and never held.
+  for (const payload of [0, 8, 13, 20, 64 << 20]) t.equal(error(payload), invalid)
 })
