@@ -159,7 +159,7 @@ export class BlockCache implements BlockSource {
       else copy(held)
       at = to
     }
-    if (waits.length > 0) return Promise.all(waits).then(() => undefined)
+    if (waits.length > 0) return all(waits)
     if (fresh) this.#speculate()
     return undefined
   }
@@ -312,6 +312,12 @@ export class BlockCache implements BlockSource {
       if (!this.#blocks.has(block)) blocks.push(block)
     return blocks
   }
+}
+
+/** All of them, also when one fails: the caller has its buffer back then. */
+async function all(copies: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(copies))
+    if (result.status === 'rejected') throw result.reason
 }
 
 /** A copy unless it is all, so that a dropped block frees its bytes although neighbours are kept. */

@@ -83,3 +83,20 @@ t.test('seeded bytes are not fetched again', async (t) => {
   await cache.read(new Uint8Array(3 * BLOCK), 0)
   t.equal(source.reads.length, 0)
 })
+
+t.test('a read that failed leaves its buffer to whoever has it then', async (t) => {
+  const late = Promise.withResolvers<void>()
+  const source = new FaultySource(content, (read) => {
+    if (read === 1) throw new SourceUnavailable('away')
+    return late.promise
+  })
+  const cache = new BlockCache(source, options)
+  const target = new Uint8Array(8 * BLOCK)
+  const failed = Promise.resolve(cache.read(target, 0)).catch(() => target.fill(7))
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(source.reads.length, 2)
+  late.resolve()
+  await failed
+  await new Promise((resolve) => setImmediate(resolve))
+  t.ok(target.every((byte) => byte === 7))
+})
