@@ -24,6 +24,10 @@ interface Ingredients {
 /** The name that udev gives the only card of the machine that QEMU makes. */
 const CARD = 'ens3'
 
+/** Shell: Python, which many packages bring, has a binary format for which the guest has no module. */
+export const NO_BINARY_FORMATS =
+  'chroot "$1" systemctl mask systemd-binfmt.service proc-sys-fs-binfmt_misc.automount'
+
 /** Each brings up the card by DHCP, in the way its manual shows first. */
 export const NETWORKS = {
   none: () => ({ packages: [], after: [] }),
@@ -49,8 +53,7 @@ export const NETWORKS = {
         '      dhcp4: true',
       ),
       'chmod 600 "$1/etc/netplan/wired.yaml"',
-      // Python brings a binary format, for which the kernel of these images has no module.
-      'chroot "$1" systemctl mask systemd-binfmt.service proc-sys-fs-binfmt_misc.automount',
+      NO_BINARY_FORMATS,
     ],
   }),
   ifupdown: (suite) => ({

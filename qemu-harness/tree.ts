@@ -4,7 +4,13 @@ import type { Architecture } from '../build/node-binary.ts'
 import type { Cache } from './cache.ts'
 import { runAsRoot } from './command.ts'
 import { mirror } from './mirror.ts'
-import { type GuestVariant, INITS, NETWORKS, variantWords } from './guest-variant.ts'
+import {
+  type GuestVariant,
+  INITS,
+  NETWORKS,
+  NO_BINARY_FORMATS,
+  variantWords,
+} from './guest-variant.ts'
 import { step } from './progress.ts'
 
 export const SUITES = ['bookworm', 'trixie'] as const
@@ -69,6 +75,7 @@ export function guestTree(cache: Cache, variant: GuestVariant): Promise<string> 
       'rm -f "$1/etc/resolv.conf"',
       ...init.after,
       ...network.after,
+      ...(extras.length > 0 ? [NO_BINARY_FORMATS] : []),
     ],
   })
 }
