@@ -58,6 +58,8 @@ export class Tables {
     const end = offset + length
     let at = offset
     while (at < end && this.#place(at) === 0) {
+      // Behind the last table is nothing, however large a snapshot says that its disk was.
+      if (at >= (this.#l1.byteLength / 8) * tableReach) return length
       const reach = this.#table(Math.floor(at / tableReach)) === 0 ? tableReach : sliceReach
       at = (Math.floor(at / reach) + 1) * reach
     }

@@ -130,3 +130,18 @@ t.test('what is not QCOW2 is refused by its own name', async (t) => {
   await refused(new Uint8Array(0), /empty/)
   await refused(SAMPLE.subarray(0, 40), /QCOW2/)
 })
+
+t.test('a snapshot that says its disk was 4 PiB costs no more than its tables', async (t) => {
+  await using qemu = await Qemu.open()
+  await qemu.create('huge', { size: '64K', with: { cluster_size: 512 } })
+  await qemu.img('snapshot', '-c', 'huge', 'huge')
+  const bytes = Buffer.from(await qemu.bytes('huge'))
+  const diskSize = Number(bytes.readBigUInt64BE(64)) + 48
+  t.equal(bytes.readBigUInt64BE(diskSize), 65_536n)
+  bytes.writeBigUInt64BE(1n << 52n, diskSize)
+  await using image = await openImage(new BytesSource(bytes), { snapshot: 'huge' })
+  t.strictSame(await image.extent(0, image.size), { kind: 'hole', length: 2 ** 52, depth: 0 })
+  const end = Buffer.alloc(512, 1)
+  await image.read(end, 2 ** 52 - 512)
+  t.ok(end.equals(Buffer.alloc(512)))
+})
