@@ -17,7 +17,8 @@ export class Server {
   #failures = 0
   #failure: NetcowError | undefined
   #notBeforeMs = -Infinity
-  #askedToStayAway = false
+  /** Until then it does not want to be asked, by its own words. */
+  #awayUntilMs = -Infinity
 
   constructor(url: URL, clock: Clock) {
     this.url = url
@@ -37,7 +38,7 @@ export class Server {
   }
   /** It has said itself how long. */
   get askedToStayAway(): boolean {
-    return this.#askedToStayAway && this.pauseMs > 0
+    return this.#clock.now() < this.#awayUntilMs
   }
   get state(): ServerState {
     const source = this.#source
@@ -62,14 +63,17 @@ export class Server {
     this.#failures = 0
     this.#failure = undefined
     this.#notBeforeMs = -Infinity
+    this.#awayUntilMs = -Infinity
   }
   failed(error: NetcowError): void {
     this.#failures++
     this.#failure = error
     const away = error instanceof SourceUnavailable
     const longestMs = this.#source || away ? undefined : LONGEST_OUTSIDE_MS
-    const asked = away ? error.retryAfterMs : 0
-    this.#askedToStayAway = asked > 0
-    this.#notBeforeMs = this.#clock.now() + asked + backoffMs(this.#failures, longestMs)
+    const now = this.#clock.now()
+    // What else fails at the same time, as requests under way do, takes nothing of that back.
+    if (away) this.#awayUntilMs = Math.max(this.#awayUntilMs, now + error.retryAfterMs)
+    const pauseMs = backoffMs(this.#failures, longestMs)
+    this.#notBeforeMs = Math.max(now, this.#awayUntilMs) + pauseMs
   }
 }

@@ -4,6 +4,7 @@ import { Persistence, Patience, RetrySource } from '../../src/block/retry.ts'
 import { SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
 import { Mirrors } from '../../src/http/mirrors.ts'
 import type { HttpOptions } from '../../src/http/options.ts'
+import { Server } from '../../src/http/server.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 import { LeapingClock, PLAIN_HTTP } from '../fixtures/http-options.ts'
@@ -299,4 +300,18 @@ t.test('opening is repeated until a mirror answers', async (t) => {
   const open = () => pair.source({ clock })
   await using source = await new Persistence(patience).run(open)
   await reads(t, source, 0)
+})
+
+t.test('a server that wants to be left alone is, whatever else fails meanwhile', async (t) => {
+  const clock = new LeapingClock()
+  const server = new Server(new URL('http://server/'), clock)
+  server.failed(new SourceUnavailable('429', { retryAfterMs: 60_000 }))
+  server.failed(new SourceUnavailable('reset'))
+  server.failed(new SourceRefused('404'))
+  await clock.sleep(59_000)
+  t.ok(server.askedToStayAway)
+  t.ok(server.pauseMs > 0)
+  await clock.sleep(20_000)
+  t.notOk(server.askedToStayAway)
+  t.equal(server.pauseMs, 0)
 })
