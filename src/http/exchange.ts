@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import { SourceUnavailable } from '../errors.ts'
 import { shown } from '../image-name.ts'
@@ -86,11 +87,11 @@ class Handler<T> implements Dispatcher.DispatchHandler {
   onResponseStart(
     controller: Dispatcher.DispatchController,
     status: number,
-    headers: Headers,
+    headers: IncomingHttpHeaders,
   ): void {
     if (status < 200 || this.#over) return
     this.#try(() => {
-      const result = this.#sink.begin(status, headers, this.#elapsedMs())
+      const result = this.#sink.begin(status, joined(headers), this.#elapsedMs())
       if (result !== undefined) this.#settle(result)
     })
     this.#begun = true
@@ -153,4 +154,11 @@ class Handler<T> implements Dispatcher.DispatchHandler {
     this.#over = true
     this.#reject(error)
   }
+}
+
+/** A field that came twice, as from a proxy that adds its own, is one list (RFC 9110, section 5.3). */
+function joined(headers: IncomingHttpHeaders): Headers {
+  const fields = Object.entries(headers)
+  if (!fields.some(([, value]) => Array.isArray(value))) return headers
+  return Object.fromEntries(fields.map(([name, value]) => [name, [value].flat().join(', ')]))
 }

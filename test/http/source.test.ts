@@ -242,3 +242,17 @@ t.test('headers of the user go to his server and not to where it redirects', asy
   await source.read(new Uint8Array(10), 0)
   t.strictSame(seen, ['Basic c2VjcmV0', undefined, undefined])
 })
+
+t.test('a field that comes twice is the same version each time', async (t) => {
+  const date = new Date(0).toUTCString()
+  const headers = { ETag: undefined, 'Last-Modified': [date, date] }
+  server.put('/twice', content)
+  server.onRequest = ({ path }) => (path === '/twice' ? { kind: 'headers', headers } : undefined)
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  await using source = await open({}, '/twice')
+  const target = new Uint8Array(100)
+  await source.read(target, 200_000)
+  t.strictSame(target, content.subarray(200_000, 200_100))
+})
