@@ -206,12 +206,37 @@ export class BlockCache implements BlockSource {
   }
 
   #fetchMissing(): void {
-    const missing = this.#missing.toSorted((a, b) => a.block - b.block)
-    this.#missing = []
-    for (const run of this.#runs(missing)) void this.#fetch(run)
     const { speed, blockBytes } = this.#options
-    const bytesPerMs = speed?.()?.bytesPerMs
+    const link = speed?.()
+    const allowed = allowance(link, blockBytes)
+    const asked = this.#missing
+    this.#missing = []
+    const around = asked.flatMap(({ block }) => this.#around(block, allowed))
+    const missing = [...asked, ...around].toSorted((a, b) => a.block - b.block)
+    for (const run of this.#runs(missing)) void this.#fetch(run)
+    // Whoever hints at something from now on looks for room himself.
+    if (allowed.windowBytes === 0 && this.#hints.isEmpty) return
+    const bytesPerMs = link?.bytesPerMs
     void this.#afterwards(bytesPerMs === undefined ? 0 : (missing.length * blockBytes) / bytesPerMs)
+  }
+
+  /** The other blocks of the window of a block that is asked for, announced, if they are affordable. */
+  #around(block: number, { demandBytes, demandWasteShare }: Allowance): Deferred[] {
+    const { blockBytes, limitBytes } = this.#options
+    if (demandBytes <= blockBytes || demandBytes > limitBytes * WINDOW_SHARE) return []
+    const count = demandBytes / blockBytes
+    const blocks = this.#lacking(Math.floor(block / count), count)
+    if (!this.#affords(blocks.length * blockBytes, demandWasteShare)) return []
+    return this.#unasked(blocks)
+  }
+
+  /** Announces blocks that nobody has asked for. */
+  #unasked(blocks: readonly number[]): Deferred[] {
+    const bytes = blocks.length * this.#options.blockBytes
+    this.#speculativeBytes += bytes
+    this.#wastedBytes += bytes
+    for (const block of blocks) this.#unproven.add(block)
+    return blocks.map((block) => this.#announce(block))
   }
 
   /** Speculates so much later that what was asked for has the link to itself. */
@@ -262,11 +287,8 @@ export class BlockCache implements BlockSource {
     while (this.#speculativeReads < speculativeReads) {
       const blocks = this.#hinted(allowed) ?? this.#warm(allowed)
       if (blocks === undefined) return
-      for (const run of this.#runs(blocks.map((block) => this.#announce(block)))) {
+      for (const run of this.#runs(this.#unasked(blocks))) {
         this.#speculativeReads++
-        this.#speculativeBytes += run.length * blockBytes
-        this.#wastedBytes += run.length * blockBytes
-        for (const { block } of run) this.#unproven.add(block)
         void this.#fetch(run).then((came) => {
           this.#speculativeReads--
           // After a failure the next read decides.

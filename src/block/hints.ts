@@ -7,6 +7,10 @@ export class Hints {
     this.#most = most
   }
 
+  get isEmpty(): boolean {
+    return this.#keys.size === 0
+  }
+
   add(key: number): void {
     this.#keys.add(key)
     const [oldest] = this.#keys

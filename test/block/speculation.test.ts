@@ -38,11 +38,10 @@ t.test('windows grow with what is on the way, within bounds, and are none on a s
   const window = (roundTripMs: number, bytesPerMs: number) =>
     allowance({ roundTripMs, recentRoundTripMs: roundTripMs, bytesPerMs }, 64 * KIBIBYTE)
       .windowBytes
-  t.equal(window(2, 125_000), 64 * KIBIBYTE)
+  t.equal(window(6, 125_000), 256 * KIBIBYTE)
   t.equal(window(20, 25_000), 128 * KIBIBYTE)
   t.equal(window(80, 6250), 128 * KIBIBYTE)
   t.equal(window(200, 125_000), 512 * KIBIBYTE)
-  t.equal(window(0.2, 125_000), 0, 'the next room')
   t.equal(window(20, 125), 0, 'a modem')
   t.equal(allowance(undefined, 64 * KIBIBYTE).windowBytes, 0)
   t.end()
@@ -54,11 +53,49 @@ t.test(
     const share = (roundTripMs: number, recentRoundTripMs: number) =>
       allowance({ roundTripMs, recentRoundTripMs, bytesPerMs: 10_000 }, BLOCK).wasteShare
     t.ok(share(20, 25) > 1)
-    t.equal(share(2, 2), 0.15)
-    t.equal(share(20, 70), 0.15)
+    t.equal(share(2, 2), 0.1)
+    t.equal(share(20, 70), 0.1)
     t.end()
   },
 )
+
+t.test('near by, windows are what a request brings along while that takes no longer', (t) => {
+  const near = (roundTripMs: number, bytesPerMs: number) => {
+    const recentRoundTripMs = roundTripMs
+    return allowance({ roundTripMs, recentRoundTripMs, bytesPerMs }, 64 * KIBIBYTE)
+  }
+  t.equal(near(2, 125_000).windowBytes, 0)
+  t.equal(near(2, 125_000).demandBytes, 128 * KIBIBYTE)
+  t.equal(near(0.3, 125_000).demandBytes, 32 * KIBIBYTE, 'the next room: a single block')
+  t.equal(near(20, 25_000).demandBytes, 0, 'far away')
+  t.end()
+})
+
+/** What is on the way is a window of two blocks. */
+const NEAR = { roundTripMs: 4, recentRoundTripMs: 4, bytesPerMs: 2 * KIBIBYTE }
+
+t.test(
+  'near by, a read is one request with the rest of its window, and nothing else',
+  async (t) => {
+    const source = new FaultySource(content)
+    const cache = new BlockCache(source, { ...options, speed: () => NEAR })
+    await cache.read(new Uint8Array(10), 21 * BLOCK)
+    await settled()
+    t.strictSame(source.reads, [{ offset: 20 * BLOCK, length: 2 * BLOCK }])
+    t.equal(cache.counters.speculativeBytes, BLOCK)
+    await cache.read(new Uint8Array(10), 20 * BLOCK)
+    t.equal(source.reads.length, 1, 'it is here already')
+  },
+)
+
+t.test('near by, a reader who never wants what came along gets single blocks soon', async (t) => {
+  const source = new FaultySource(content)
+  const cache = new BlockCache(source, { ...options, speed: () => NEAR })
+  for (let block = 0; block < 128; block += 2)
+    await cache.read(new Uint8Array(BLOCK), block * BLOCK)
+  const single = source.reads.filter(({ length }) => length === BLOCK)
+  t.ok(single.length > 24, `${single.length} of 64`)
+})
 
 t.test('what was asked for goes first, then what lies around it', async (t) => {
   const source = new FaultySource(content)
@@ -194,9 +231,10 @@ t.test(
           }),
         )
         const wasted = blocks.filter((block) => !wanted.has(block)).length * BLOCK
-        const { wasteShare } = allowance(speed, BLOCK)
+        const { wasteShare, demandWasteShare } = allowance(speed, BLOCK)
+        const share = Math.max(wasteShare, demandWasteShare)
         const read = cache.counters.readBytes + reads.length * BLOCK
-        return wasted <= wasteShare * read + content.length / 8 + BLOCK
+        return wasted <= share * read + content.length / 8 + BLOCK
       }),
       { numRuns: 200 },
     ),
