@@ -8,6 +8,6 @@ export const scenario: Scenario = {
   deadlineMs: 900_000,
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=memory:64M', 'rd.netcow.cache=32M'],
   // The kernel ends processes, though never ours, and says how it came to that.
-  complaints: [/Call Trace:/],
+  complaints: [/Call Trace:/, /Possible stuck request/],
   expects: { kind: 'boots' },
 }
