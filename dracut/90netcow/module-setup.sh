@@ -36,6 +36,8 @@ installkernel() {
 
 install() {
   inst_multiple netcow blkid ip cat chmod ln mkdir
+  # What rd.emergency= calls when the queue gives up; dracut brings them with none of its modules.
+  inst_multiple -o poweroff reboot halt
   # strip, which dracut runs over every executable file, would destroy this one: its code lies behind
   # the last section. The first hook makes it executable, and its libraries are brought here, since
   # dracut resolves only those of executable files.
