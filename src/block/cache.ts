@@ -3,6 +3,7 @@ import { ByteCache } from './byte-cache.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Heat } from './heat.ts'
 import { Hints } from './hints.ts'
+import { settled } from './settled.ts'
 import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 import { type Allowance, type LinkSpeed, allowance } from './speculation.ts'
 
@@ -159,7 +160,7 @@ export class BlockCache implements BlockSource {
       else copy(held)
       at = to
     }
-    if (waits.length > 0) return all(waits)
+    if (waits.length > 0) return settled(waits)
     if (fresh) this.#speculate()
     return undefined
   }
@@ -334,12 +335,6 @@ export class BlockCache implements BlockSource {
       if (!this.#blocks.has(block)) blocks.push(block)
     return blocks
   }
-}
-
-/** All of them, also when one fails: the caller has its buffer back then. */
-async function all(copies: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(copies))
-    if (result.status === 'rejected') throw result.reason
 }
 
 /** A copy unless it is all, so that a dropped block frees its bytes although neighbours are kept. */

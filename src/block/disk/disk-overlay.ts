@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { SourceRefused } from '../../errors.ts'
 import { SECTOR, assertSectors } from '../overlay.ts'
 import type { Quota } from '../quota.ts'
+import { settled } from '../settled.ts'
 import {
   type BlockDevice,
   type BlockSource,
@@ -21,7 +22,7 @@ import {
   isOurs,
   layoutFor,
 } from './layout.ts'
-import { type Part, own, ownsAll, partsOf, runsOf } from './part.ts'
+import { type Part, type Run, own, ownsAll, partsOf, runsOf } from './part.ts'
 import type { Place } from './place.ts'
 
 /** Places that are given out before anything is in them: eight times what a kernel has under way. */
@@ -117,10 +118,7 @@ export class DiskOverlay implements BlockDevice {
     const reads = partsOf(offset, target.length).map((part) => {
       return this.#readPart(part, target.subarray(part.from, part.from + part.length))
     })
-    // All of them, before the caller has its buffer back.
-    for (const result of await Promise.allSettled(reads)) {
-      if (result.status === 'rejected') throw result.reason
-    }
+    await settled(reads)
   }
 
   async extent(offset: number, length: number): Promise<Extent> {
@@ -203,26 +201,27 @@ export class DiskOverlay implements BlockDevice {
     const works = partsOf(offset, length).map(async (part) => {
       await work(part)
     })
-    for (const result of await Promise.allSettled(works)) {
-      if (result.status === 'rejected') throw result.reason
-    }
+    await settled(works)
   }
 
+  /** The base does not change, and may be away: nobody who changes the cluster waits for it. */
   async #readPart(part: Part, target: Uint8Array): Promise<void> {
     if (!this.#map.mayOwn(part.cluster)) return this.#base.read(target, part.offset)
-    return this.#locks.shared(part.cluster, async () => {
+    const pieceOf = (run: Run) => target.subarray(run.from, run.from + run.length)
+    const others = await this.#locks.shared(part.cluster, async () => {
       const entry = await this.#map.entry(part.cluster)
-      const reads: Promise<void>[] = []
-      for (const run of runsOf(part, entry)) {
-        const piece = target.subarray(run.from, run.from + run.length)
-        if (!run.owned) reads.push(Promise.resolve(this.#base.read(piece, part.offset + run.from)))
-        else if (entry.place === undefined) piece.fill(0)
-        else reads.push(this.#place.read(piece, this.#at(entry.place, part.inside + run.from)))
-      }
-      for (const result of await Promise.allSettled(reads)) {
-        if (result.status === 'rejected') throw result.reason
-      }
+      const runs = [...runsOf(part, entry)]
+      const reads = runs.map((run) => {
+        if (!run.owned) return undefined
+        if (entry.place !== undefined)
+          return this.#place.read(pieceOf(run), this.#at(entry.place, part.inside + run.from))
+        pieceOf(run).fill(0)
+        return undefined
+      })
+      await settled(reads)
+      return runs.filter(({ owned }) => !owned)
     })
+    await settled(others.map((run) => this.#base.read(pieceOf(run), part.offset + run.from)))
   }
 
   async #writePart(part: Part, data: Uint8Array): Promise<void> {

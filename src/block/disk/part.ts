@@ -46,11 +46,14 @@ export function own(bits: Uint8Array, part: Part): void {
   for (let sector = first; sector < end; sector++) bits[sector >> 3]! |= 1 << (sector & 7)
 }
 
-/** Runs of sectors with the same owner; `from` counts from the beginning of the part. */
-export function* runsOf(
-  part: Part,
-  entry: Entry | undefined,
-): Generator<{ owned: boolean; from: number; length: number }> {
+/** Sectors with the same owner; `from` counts from the beginning of the part. */
+export interface Run {
+  readonly owned: boolean
+  readonly from: number
+  readonly length: number
+}
+
+export function* runsOf(part: Part, entry: Entry | undefined): Generator<Run> {
   if (entry === undefined) {
     yield { owned: false, from: 0, length: part.length }
     return

@@ -1,4 +1,5 @@
 import { ByteCache } from '../../block/byte-cache.ts'
+import { settled } from '../../block/settled.ts'
 import type { BlockSource, Completion } from '../../block/source.ts'
 import { ImageInvalid } from '../../errors.ts'
 import { fillClamped } from '../clamped.ts'
@@ -125,8 +126,7 @@ export class PackedClusters {
       const cluster = target.subarray(i * this.#clusterBytes, (i + 1) * this.#clusterBytes)
       return this.#decodeOne(range, packed.subarray(starts[i], starts[i]! + range.length), cluster)
     })
-    for (const result of await Promise.allSettled(clusters))
-      if (result.status === 'rejected') throw result.reason
+    await settled(clusters)
   }
 
   async #decodeOne(range: PackedRange, packed: Uint8Array, cluster: Uint8Array): Promise<void> {

@@ -5,10 +5,12 @@ import { DiskOverlay } from '../../../src/block/disk/disk-overlay.ts'
 import { CLUSTER_BYTES, layoutFor } from '../../../src/block/disk/layout.ts'
 import type { Place } from '../../../src/block/disk/place.ts'
 import { Quota } from '../../../src/block/quota.ts'
+import type { BlockSource } from '../../../src/block/source.ts'
 import { SourceRefused } from '../../../src/errors.ts'
 import { patterned } from '../../fixtures/bytes.ts'
 import { conforms } from '../../fixtures/conformance.ts'
 import { deviceOf } from '../../fixtures/device.ts'
+import { FaultySource } from '../../fixtures/faulty-source.ts'
 import { VolatilePlace } from '../../fixtures/volatile-place.ts'
 
 const SECTOR = 512
@@ -24,8 +26,13 @@ function disk(grows = false): VolatilePlace {
   return new VolatilePlace(bytes, grows ? 0 : undefined)
 }
 
-function opened(place: Place, boot = 1, identity = IDENTITY): Promise<DiskOverlay> {
-  return DiskOverlay.open(deviceOf(base), place, {
+function opened(
+  place: Place,
+  boot = 1,
+  identity = IDENTITY,
+  below: BlockSource = deviceOf(base),
+): Promise<DiskOverlay> {
+  return DiskOverlay.open(below, place, {
     identity,
     bootId: new Uint8Array(16).fill(boot),
     isEmpty: async () => true,
@@ -231,4 +238,28 @@ t.test('clusters that are discarded make room after a flush', async (t) => {
   t.equal(device.quota.usedBytes, CLUSTERS * CLUSTER_BYTES, 'not before')
   await device.flush()
   t.equal(device.quota.usedBytes, (CLUSTERS - 2) * CLUSTER_BYTES)
+})
+
+t.test('a base that is away keeps nobody from what the overlay has', async (t) => {
+  const back = Promise.withResolvers<void>()
+  const away = new FaultySource(base, () => back.promise)
+  await using device = await opened(disk(), 1, IDENTITY, away)
+  const bytes = patterned(SECTOR, 3)
+  await device.write(bytes, 0)
+  // Another sector of the same cluster, and a cluster that is not allocated, but on the same page.
+  const missing = [2 * SECTOR, CLUSTER_BYTES].map(async (offset) => {
+    const target = new Uint8Array(SECTOR)
+    await device.read(target, offset)
+    t.strictSame(target, base.subarray(offset, offset + SECTOR))
+  })
+  await immediate()
+  await device.write(bytes, SECTOR)
+  await device.write(bytes, CLUSTER_BYTES + SECTOR)
+  await device.discard(2 * CLUSTER_BYTES, CLUSTER_BYTES)
+  await device.flush()
+  const target = new Uint8Array(2 * SECTOR)
+  await device.read(target, 0)
+  t.ok(Buffer.concat([bytes, bytes]).equals(target))
+  back.resolve()
+  await Promise.all(missing)
 })
