@@ -36,6 +36,8 @@ const VERSION_3_BYTES = 104
 const FIRST_READ_BYTES = 64 * 1024
 /** The sizes that QEMU accepts; they bound what a header can make us allocate. */
 const CLUSTER_BITS = { least: 9, most: 21 }
+/** With subclusters, which are no smaller than a sector either. */
+const EXTENDED_CLUSTER_BITS = 14
 const REFCOUNT_TABLE_BYTES = 8 * 2 ** 20
 const L1_TABLE_BYTES = 32 * 2 ** 20
 const SNAPSHOTS = 65_536
@@ -107,6 +109,12 @@ function checkRanges(header: Header): void {
   const { cluster_bits, header_length, backing_file_offset, backing_file_size } = header
   if (cluster_bits < CLUSTER_BITS.least || cluster_bits > CLUSTER_BITS.most)
     fail('cluster_bits is out of range', { offset: 20, cluster_bits, ...CLUSTER_BITS })
+  if (l2EntryBytes(header) > 8 && cluster_bits < EXTENDED_CLUSTER_BITS)
+    fail('its clusters are too small for extended L2 entries', {
+      offset: 20,
+      cluster_bits,
+      least: EXTENDED_CLUSTER_BITS,
+    })
   const clusterBytes = 2 ** cluster_bits
   if (header.version > 2 && header_length < VERSION_3_BYTES)
     fail('the header is too short', { offset: 100, header_length, least: VERSION_3_BYTES })

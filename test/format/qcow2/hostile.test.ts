@@ -92,6 +92,17 @@ t.test('hostile fields are refused with their numbers', async (t) => {
   await refused(72, 8, 1n << 40n, { name: 'ImageUnsupported', message: /bit 40/ })
 })
 
+t.test('subclusters smaller than a sector are refused, as QEMU does', async (t) => {
+  await using qemu = await Qemu.open()
+  for (const clusterBytes of [512, 8192]) {
+    await qemu.create('small', { size: '8K', with: { cluster_size: clusterBytes } })
+    const bytes = await qemu.bytes('small')
+    bytes[79]! |= 16
+    const where = { cluster_bits: Math.log2(clusterBytes), least: 14 }
+    await t.rejects(openImage(new BytesSource(bytes), {}), { name: 'ImageInvalid', where })
+  }
+})
+
 t.test('an unknown feature is refused by the name that the image gives it', async (t) => {
   const image = withField(72, 8, 1n << 5n)
   const at = Buffer.from(image).indexOf('lazy refcounts')
