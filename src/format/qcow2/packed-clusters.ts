@@ -98,12 +98,13 @@ export class PackedClusters {
     })
   }
 
-  async #decode(range: PackedRange): Promise<Uint8Array> {
-    const cluster = this.#dropped.pop() ?? new Uint8Array(this.#clusterBytes)
-    await this.#withPacked(range.offset, range.length, (packed) =>
-      this.#decodeOne(range, packed, cluster),
-    )
-    return cluster
+  #decode(range: PackedRange): Promise<Uint8Array> {
+    return this.#withPacked(range.offset, range.length, async (packed) => {
+      // Only now: those that wait for their turn may be many.
+      const cluster = this.#dropped.pop() ?? new Uint8Array(this.#clusterBytes)
+      await this.#decodeOne(range, packed, cluster)
+      return cluster
+    })
   }
 
   /**
@@ -141,20 +142,21 @@ export class PackedClusters {
   }
 
   /** Lends the packed bytes at `offset` to `use`, in a buffer that others had before. */
-  #withPacked(
+  #withPacked<T>(
     offset: number,
     length: number,
-    use: (packed: Uint8Array) => Promise<void>,
-  ): Promise<void> {
+    use: (packed: Uint8Array) => Promise<T>,
+  ): Promise<T> {
     return this.#slots.run(async () => {
       const kept = this.#buffers.pop()
       const buffer =
         kept && kept.length >= length ? kept : new Uint8Array(Math.max(length, RUN_BYTES))
       const packed = buffer.subarray(0, length)
       await fillClamped(this.#source, packed, offset)
-      await use(packed)
+      const result = await use(packed)
       // Only now: after a failure someone may still be at it.
       this.#buffers.push(buffer)
+      return result
     })
   }
 }

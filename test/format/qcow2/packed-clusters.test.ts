@@ -107,3 +107,18 @@ t.test('what was seen once is forgotten in the order of asking', async (t) => {
     [false, true, false],
   )
 })
+
+t.test('clusters that wait for their turn to be decompressed hold no memory', async (t) => {
+  const back = Promise.withResolvers<void>()
+  const large = 2 ** 21
+  const away = new FaultySource(new Uint8Array(large), () => back.promise)
+  const clusters = new PackedClusters(away, 'zstd', large, 16 * 2 ** 20)
+  const before = process.memoryUsage().arrayBuffers
+  const reads = Array.from({ length: 200 }, (_, index) =>
+    read(clusters, { offset: index * 512, length: 512 }, 0, 4096).catch((error: unknown) => error),
+  )
+  await new Promise((resolve) => setImmediate(resolve))
+  t.ok(process.memoryUsage().arrayBuffers - before < 64 * 2 ** 20)
+  back.resolve()
+  for (const error of await Promise.all(reads)) t.type(error, ImageInvalid)
+})
