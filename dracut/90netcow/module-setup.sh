@@ -36,8 +36,13 @@ installkernel() {
 
 install() {
   inst_multiple netcow blkid ip cat chmod ln mkdir
-  # What rd.emergency= calls when the queue gives up; dracut brings them with none of its modules.
+  # What rd.emergency= calls when the queue gives up, which no module of dracut's brings.
   inst_multiple -o poweroff reboot halt
+  if dracut_module_included systemd; then
+    for netcow_action in poweroff reboot halt; do
+      [[ -e $initdir/usr/sbin/$netcow_action ]] || ln -s ../bin/systemctl "$initdir/usr/sbin/$netcow_action"
+    done
+  fi
   # strip, which dracut runs over every executable file, would destroy this one: its code lies behind
   # the last section. The first hook makes it executable, and its libraries are brought here, since
   # dracut resolves only those of executable files.
