@@ -1,15 +1,20 @@
 import t from 'tap'
 import {
+  ClientFlags,
   Command,
   ErrorValue,
+  Greeting,
   HANDSHAKE_FIXED_NEWSTYLE,
+  HANDSHAKE_NO_ZEROES,
   Option,
+  OptionReply,
+  Reply,
   RequestHeader,
 } from '../../src/nbd/protocol.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { deviceOf } from '../fixtures/device.ts'
 import { FaultySource } from '../fixtures/faulty-source.ts'
-import { NbdClient, optionBytes, requestBytes } from '../fixtures/nbd-client.ts'
+import { NbdClient, goPayload, optionBytes, requestBytes } from '../fixtures/nbd-client.ts'
 import { serving } from '../fixtures/nbd-serving.ts'
 
 /**
@@ -264,3 +269,27 @@ t.test('closing does not wait for ever: not for a source, nor for a client', asy
   await second.nbd.close()
   t.ok(await waiting.closed())
 })
+
+t.test(
+  'a client may say everything at once, close its side and wait for the answers',
+  async (t) => {
+    const { path } = await serving(t, readOnly())
+    using client = new NbdClient(path)
+    client.socket.end(
+      Buffer.concat([
+        ClientFlags.encode({ flags: HANDSHAKE_FIXED_NEWSTYLE | HANDSHAKE_NO_ZEROES }),
+        optionBytes(Option.go, goPayload('')),
+        requestBytes({ type: Command.read, offset: 5, length: 1000 }, 'simple'),
+      ]),
+    )
+    await client.bytes(Greeting.size)
+    for (let type = 0; type !== Reply.ack;) {
+      const head = OptionReply.decode(await client.bytes(OptionReply.size))
+      await client.bytes(head.length)
+      type = head.type
+    }
+    const { bytes } = await client.answer(5, 1000)
+    t.ok(bytes.equals(content.subarray(5, 1005)))
+    t.ok(await client.closed())
+  },
+)
