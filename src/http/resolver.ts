@@ -16,6 +16,8 @@ export type Lookup = (hostname: string, options: LookupOptions, answer: Answer) 
 const FRESH_MS = 60_000
 /** What is remembered is good enough when asking takes longer. */
 const PATIENCE_MS = 2000
+/** Names that are remembered; a boot has a handful. */
+const MOST_NAMES = 64
 /** For one question to one server; asked twice. */
 const QUERY_MS = 1500
 
@@ -65,12 +67,20 @@ export class NameResolver {
     const known = this.#remembered.get(name)
     if (known && this.#clock.now() - known.atMs < FRESH_MS) return known.addresses
     const asking = this.#ask(name).then((addresses) => {
-      this.#remembered.set(name, { addresses, atMs: this.#clock.now() })
+      this.#remember(name, addresses)
       return addresses
     })
     if (known === undefined) return asking
     const old = () => known.addresses
     return Promise.race([asking.catch(old), this.#clock.sleep(PATIENCE_MS).then(old)])
+  }
+
+  /** The name that was asked for last is the last; redirects may bring any number of them. */
+  #remember(name: string, addresses: LookupAddress[]): void {
+    this.#remembered.delete(name)
+    this.#remembered.set(name, { addresses, atMs: this.#clock.now() })
+    const [oldest] = this.#remembered.keys()
+    if (this.#remembered.size > MOST_NAMES && oldest !== undefined) this.#remembered.delete(oldest)
   }
 
   async #ask(name: string): Promise<LookupAddress[]> {

@@ -141,3 +141,17 @@ t.test('lookup answers as node:dns does', async (t) => {
   })
   t.equal(six, 'ENOTFOUND')
 })
+
+t.test('of any number of names the latest are remembered', async (t) => {
+  await using server = await NameServer.open()
+  lease(`DNS=127.0.0.1:${server.port}\n`)
+  const resolver = new NameResolver(files)
+  const names = Array.from({ length: 65 }, (_, number) => `host${number}.example.test`)
+  for (const name of names) {
+    server.names.set(name, '10.1.1.1')
+    await resolver.addresses(name)
+  }
+  server.names.clear()
+  await t.rejects(resolver.addresses(names[0]!), { code: 'ENOTFOUND' })
+  t.strictSame(await resolver.addresses(names[1]!), [{ address: '10.1.1.1', family: 4 }])
+})
