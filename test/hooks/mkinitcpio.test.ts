@@ -74,7 +74,12 @@ async function boot(t: Test, commandLine: string, failures = 0): Promise<string[
   const script = `
     mount --bind cmdline /proc/cmdline
     mount -t tmpfs tmpfs /run
-    mount -t tmpfs tmpfs /tmp
+    mkdir /run/upper /run/work
+    case $PWD in
+      # What the test needs lies there.
+      /tmp/*) mount -t overlay -o lowerdir=/tmp,upperdir=/run/upper,workdir=/run/work overlay /tmp ;;
+      *) mount -t tmpfs tmpfs /tmp ;;
+    esac
     hookfile=$1 given=$2 PATH=$PWD:$PATH exec busybox ash init`
   const command = ['--mount', 'sh', '-euc', script, 'sh', HOOK, given]
   const { stdout } = await run('unshare', command, { cwd: directory })
