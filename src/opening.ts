@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises'
-import { type CacheCounters, NO_CACHE, added } from './block/cache.ts'
+import { type CacheCounters, NO_CACHE, added } from './block/cache-counters.ts'
 import { Patience } from './block/retry.ts'
 import { sha256 } from './digest.ts'
 import type { SourceState } from './http/state.ts'

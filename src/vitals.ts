@@ -1,4 +1,4 @@
-import type { CacheCounters } from './block/cache.ts'
+import type { CacheCounters } from './block/cache-counters.ts'
 import type { SourceState } from './http/state.ts'
 
 /** What can be seen of a device in use, and what can be changed of it. */

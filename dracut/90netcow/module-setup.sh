@@ -39,8 +39,9 @@ install() {
   # What rd.emergency= calls when the queue gives up, which no module of dracut's brings.
   inst_multiple -o poweroff reboot halt
   if dracut_module_included systemd; then
-    for netcow_action in poweroff reboot halt; do
-      [[ -e $initdir/usr/sbin/$netcow_action ]] || ln -s ../bin/systemctl "$initdir/usr/sbin/$netcow_action"
+    local action
+    for action in poweroff reboot halt; do
+      [[ -e $initdir/usr/sbin/$action || -L $initdir/usr/sbin/$action ]] || ln -s ../bin/systemctl "$initdir/usr/sbin/$action"
     done
   fi
   # strip, which dracut runs over every executable file, would destroy this one: its code lies behind

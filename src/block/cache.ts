@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { ByteCache } from './byte-cache.ts'
+import type { CacheCounters } from './cache-counters.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { Heat } from './heat.ts'
 import { Hints } from './hints.ts'
 import { settled } from './settled.ts'
 import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
 import { type Allowance, type LinkSpeed, allowance } from './speculation.ts'
+import { Waste } from './waste.ts'
 
 export interface CacheOptions {
   /** How many bytes of blocks are kept. One block is kept always. */
@@ -24,51 +26,18 @@ export interface CacheOptions {
   readonly clock?: Clock
 }
 
-/** What a cache holds, and what it did so far. */
-export interface CacheCounters {
-  readonly limitBytes: number
-  readonly heldBytes: number
-  readonly fetches: number
-  readonly fetchedBytes: number
-  /** Of those, what nobody had asked for. */
-  readonly speculativeBytes: number
-  readonly readBytes: number
-}
-
 interface Deferred {
   readonly block: number
   readonly resolve: (bytes: Uint8Array) => void
   readonly reject: (error: unknown) => void
 }
 
-/** Where speculation may begin before anything was read: a sixteenth of a small cache. */
-const HEAD_START_BYTES = 512 * 1024
 /** Of the cache, what a window may take at most. */
 const WINDOW_SHARE = 1 / 8
 /** Hints that are remembered until there is time for them, in blocks. */
 const MOST_HINTS = 128
 /** What is fetched at once of what is hinted at, where a link is too slow for speculation. */
 const LEAST_HINT_BYTES = 128 * 1024
-export const NO_CACHE: CacheCounters = {
-  limitBytes: 0,
-  heldBytes: 0,
-  fetches: 0,
-  fetchedBytes: 0,
-  speculativeBytes: 0,
-  readBytes: 0,
-}
-
-/** Two caches as one. */
-export function added(left: CacheCounters, right: CacheCounters): CacheCounters {
-  return {
-    limitBytes: left.limitBytes + right.limitBytes,
-    heldBytes: left.heldBytes + right.heldBytes,
-    fetches: left.fetches + right.fetches,
-    fetchedBytes: left.fetchedBytes + right.fetchedBytes,
-    speculativeBytes: left.speculativeBytes + right.speculativeBytes,
-    readBytes: left.readBytes + right.readBytes,
-  }
-}
 
 /**
  * Keeps aligned blocks of a slow source, up to a limit of bytes. A block that is being fetched is
@@ -89,15 +58,12 @@ export class BlockCache implements BlockSource {
   readonly #hints = new Hints(MOST_HINTS)
   #underwayBytes = 0
   #speculativeReads = 0
-  /** Blocks that are here for nothing so far, and what was fetched for nothing so far. */
-  readonly #unproven = new Set<number>()
-  #wastedBytes = 0
+  readonly #waste: Waste
   /** There is nowhere to speculate before so much was read. */
   #coldUntilBytes = 0
   readonly #closing = new AbortController()
   #fetches = 0
   #fetchedBytes = 0
-  #speculativeBytes = 0
   #readBytes = 0
 
   constructor(base: BlockSource, options: CacheOptions) {
@@ -106,9 +72,10 @@ export class BlockCache implements BlockSource {
     this.#base = base
     this.#options = options
     this.#heat = new Heat(blockBytes)
+    this.#waste = new Waste(blockBytes, options.limitBytes * WINDOW_SHARE)
     this.#blocks = new ByteCache(options.limitBytes, (block) => {
       this.#heat.forget(block)
-      this.#unproven.delete(block)
+      this.#waste.dropped(block)
     })
   }
 
@@ -122,7 +89,7 @@ export class BlockCache implements BlockSource {
       heldBytes: this.#blocks.heldBytes,
       fetches: this.#fetches,
       fetchedBytes: this.#fetchedBytes,
-      speculativeBytes: this.#speculativeBytes,
+      speculativeBytes: this.#waste.speculativeBytes,
       readBytes: this.#readBytes,
     }
   }
@@ -151,7 +118,7 @@ export class BlockCache implements BlockSource {
       const start = block * blockBytes
       const to = Math.min(end, start + blockBytes)
       if (this.#heat.touch(block, at - start, to - start)) fresh = true
-      if (this.#unproven.delete(block)) this.#wastedBytes -= blockBytes
+      this.#waste.redeem(block)
       const part = target.subarray(at - offset, to - offset)
       const from = at - start
       const copy = (bytes: Uint8Array) => part.set(bytes.subarray(from, from + part.length))
@@ -201,7 +168,10 @@ export class BlockCache implements BlockSource {
     const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
     const kept = this.#blocks.promise(block, promise)
     // Whoever wants this block takes the failure; perhaps nobody does.
-    kept.catch(() => this.#heat.forget(block))
+    kept.catch(() => {
+      this.#heat.forget(block)
+      this.#waste.redeem(block)
+    })
     this.#hints.delete(block)
     return { block, resolve, reject }
   }
@@ -227,16 +197,13 @@ export class BlockCache implements BlockSource {
     if (demandBytes <= blockBytes || demandBytes > limitBytes * WINDOW_SHARE) return []
     const count = demandBytes / blockBytes
     const blocks = this.#lacking(Math.floor(block / count), count)
-    if (!this.#affords(blocks.length * blockBytes, demandWasteShare)) return []
+    if (!this.#affords(blocks.length, demandWasteShare)) return []
     return this.#unasked(blocks)
   }
 
   /** Announces blocks that nobody has asked for. */
   #unasked(blocks: readonly number[]): Deferred[] {
-    const bytes = blocks.length * this.#options.blockBytes
-    this.#speculativeBytes += bytes
-    this.#wastedBytes += bytes
-    for (const block of blocks) this.#unproven.add(block)
+    for (const block of blocks) this.#waste.risk(block)
     return blocks.map((block) => this.#announce(block))
   }
 
@@ -306,19 +273,18 @@ export class BlockCache implements BlockSource {
     if (this.#underwayBytes + most > room || most < blockBytes) return undefined
     const blocks = this.#hints.run(Math.floor(most / blockBytes))
     if (blocks.length === 0) return undefined
-    return this.#affords(blocks.length * blockBytes, wasteShare) ? blocks : undefined
+    return this.#affords(blocks.length, wasteShare) ? blocks : undefined
   }
 
-  #affords(bytes: number, wasteShare: number): boolean {
-    const start = Math.min(HEAD_START_BYTES, this.#options.limitBytes * WINDOW_SHARE)
-    return this.#wastedBytes + bytes <= wasteShare * this.#heat.readBytes + start
+  #affords(blocks: number, wasteShare: number): boolean {
+    return this.#waste.affords(blocks, wasteShare * this.#heat.readBytes)
   }
 
   #warm({ windowBytes, underwayBytes, wasteShare }: Allowance): number[] | undefined {
     const { blockBytes, limitBytes } = this.#options
     if (windowBytes === 0 || windowBytes > limitBytes * WINDOW_SHARE) return undefined
     if (this.#underwayBytes + windowBytes > underwayBytes) return undefined
-    if (!this.#affords(windowBytes, wasteShare)) return undefined
+    if (!this.#affords(windowBytes / blockBytes, wasteShare)) return undefined
     // Nothing was lacking the last time, and little has changed.
     if (this.#heat.readBytes < this.#coldUntilBytes) return undefined
     const count = windowBytes / blockBytes

@@ -44,7 +44,8 @@ const UNDERWAY_FACTOR = 2
  * for a round trip more at worst. Where a block takes longer than the way, nothing is speculated.
  *
  * Near by, a request costs its processors more than the way takes. So there are no requests for what
- * nobody asked for, except for readers in sequence; what somebody asked for brings its surroundings along.
+ * nobody asked for, except for readers in sequence; what somebody asked for brings its surroundings
+ * along.
  */
 export function allowance(speed: LinkSpeed | undefined, blockBytes: number): Allowance {
   if (speed === undefined)

@@ -7,6 +7,8 @@ import { writeFile } from 'node:fs/promises'
  */
 
 const EVERYTHING_PERCENT = '100'
+/** With less, whoever writes would hardly go on; the kernel itself refuses less than two pages. */
+const LEAST_BYTES = 2 ** 20
 
 /**
  * Limits it for the device `index` and the file systems right on it, or lifts the limit, where the
@@ -17,7 +19,8 @@ export async function limitDirtyPagesOf(index: number, bytes: number | undefined
   if (!existsSync(`${folder}/max_bytes`)) return
   await writeFile(`${folder}/max_ratio`, EVERYTHING_PERCENT)
   // The kernel refuses more than what the limit for all disks is: then that one does it.
-  if (bytes !== undefined) await writeFile(`${folder}/max_bytes`, `${bytes}`).catch(() => {})
+  if (bytes !== undefined)
+    await writeFile(`${folder}/max_bytes`, `${Math.max(bytes, LEAST_BYTES)}`).catch(() => {})
   await writeFile(`${folder}/strict_limit`, bytes === undefined ? '0' : '1')
 }
 
@@ -26,7 +29,8 @@ export async function limitDirtyPagesOf(index: number, bytes: number | undefined
  * LUKS and btrfs write, who keep an account of their own. A lower limit stays (proc(5), sysctl/vm).
  * To be set before that of a device, which the kernel keeps as a share of this one.
  */
-export function limitDirtyPages(bytes: number, folder = '/proc/sys/vm'): void {
+export function limitDirtyPages(wanted: number, folder = '/proc/sys/vm'): void {
+  const bytes = Math.max(wanted, LEAST_BYTES)
   const now = Number(readFileSync(`${folder}/dirty_bytes`, 'utf8'))
   if (now > 0 && now <= bytes) return
   writeFileSync(`${folder}/dirty_background_bytes`, `${Math.floor(bytes / 2)}`)

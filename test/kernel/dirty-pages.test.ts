@@ -23,3 +23,9 @@ t.test('a lower limit of the administrator stays', async (t) => {
   limitDirtyPages(32_000_000, folder)
   t.strictSame(limits(folder), ['1000000\n', '0\n'])
 })
+
+t.test('a tiny overlay leaves writers enough to go on', async (t) => {
+  const folder = t.testdir({ dirty_bytes: '0\n', dirty_background_bytes: '0\n' })
+  limitDirtyPages(100, folder)
+  t.strictSame(limits(folder), ['1048576', '524288'])
+})

@@ -16,6 +16,11 @@ bdi() { cat "/sys/block/nbd0/bdi/$1"; }
 limits_dirty() { bdi max_bytes && [ "$(bdi strict_limit)" = 1 ] && [ "$(bdi max_ratio)" -lt 100 ]; }
 lifts_limit() { [ "$(bdi strict_limit)" = 0 ] && [ "$(bdi max_ratio)" = 100 ]; }
 check limits_dirty limits_dirty
+grows() {
+  before=$(bdi max_ratio)
+  netcow resize-overlay "$device" 256M && limits_dirty && [ "$(bdi max_ratio)" -gt "$before" ]
+}
+check grows grows
 check daemon daemon_memory
 detach() { netcow detach "$device" && [ ! -e /sys/block/nbd0/pid ]; }
 check detach detach

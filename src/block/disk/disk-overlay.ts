@@ -18,10 +18,10 @@ import {
   HEADER_LENGTH,
   type Layout,
   checkHeader,
-  encodeHeader,
   isOurs,
   layoutFor,
 } from './layout.ts'
+import { makeOverlay } from './make-overlay.ts'
 import { type Part, type Run, own, ownsAll, partsOf, runsOf } from './part.ts'
 import type { Place } from './place.ts'
 
@@ -88,7 +88,7 @@ export class DiskOverlay implements BlockDevice {
     const header = new Uint8Array(HEADER_LENGTH)
     await place.read(header, 0)
     if (isOurs(header)) checkHeader(header, base.size, options.identity, place.path)
-    else if (await options.isEmpty()) await format(place, layout, base.size, options.identity)
+    else if (await options.isEmpty()) await makeOverlay(place, layout, base.size, options.identity)
     else {
       throw new SourceRefused('there is something else where the overlay should be', {
         where: { path: place.path },
@@ -283,19 +283,4 @@ export class DiskOverlay implements BlockDevice {
   #at(place: number, inside: number): number {
     return this.#layout.data + place * CLUSTER_BYTES + inside
   }
-}
-
-/** The maps are made of zeroes, and the header is written when they are on the disk. */
-async function format(
-  place: Place,
-  layout: Layout,
-  sizeBytes: number,
-  identity: string,
-): Promise<void> {
-  for (let at = layout.durableMap; at < layout.data; at += ZEROES.length) {
-    await place.write(ZEROES.subarray(0, Math.min(ZEROES.length, layout.data - at)), at)
-  }
-  await place.synchronize()
-  await place.write(encodeHeader(sizeBytes, identity), 0)
-  await place.synchronize()
 }

@@ -1,4 +1,6 @@
+import { mostDirtyBytes } from '../../block/quota.ts'
 import { UsageError } from '../../errors.ts'
+import { limitDirtyPagesOf } from '../../kernel/dirty-pages.ts'
 import type { Call, Command } from '../command.ts'
 import { ask } from '../control.ts'
 import { deviceIndex } from '../options.ts'
@@ -18,6 +20,11 @@ export const resizeOverlay: Command = {
 async function runResizeOverlay({ operands: [device = '', size = ''] }: Call): Promise<number> {
   const limitBytes = parseSize(size)
   if (limitBytes === undefined) throw new UsageError(`'${size}' is not a size such as 64M or 1G`)
-  await ask(deviceIndex(device), { kind: 'resize-overlay', limitBytes })
+  const index = deviceIndex(device)
+  await ask(index, { kind: 'resize-overlay', limitBytes })
+  const answer = await ask(index, { kind: 'status' })
+  if (answer.kind === 'status' && answer.status.overlay?.kind === 'memory') {
+    await limitDirtyPagesOf(index, mostDirtyBytes(limitBytes))
+  }
   return 0
 }

@@ -24,6 +24,7 @@ export class PackedClusters {
   readonly #decoded: ByteCache<Uint8Array>
   readonly #decompress: Decompress
   readonly #slots: Slots
+  readonly #atOnce: number
   /** Clusters of which the beginning was read, as many as would be remembered as a whole. */
   readonly #seen: SeenOnce
   /** What packed bytes were read into before, one for each slot at most. */
@@ -44,7 +45,8 @@ export class PackedClusters {
     this.#decompress = decompressor(compression, clusterBytes, RUN_BYTES)
     this.#seen = new SeenOnce(Math.max(1, Math.floor(decodedBytes / clusterBytes)))
     const room = Math.floor(DECODING_BYTES / (4 * Math.max(clusterBytes, RUN_BYTES)))
-    this.#slots = new Slots(Math.min(Math.max(room, AT_ONCE.least), AT_ONCE.most))
+    this.#atOnce = Math.min(Math.max(room, AT_ONCE.least), AT_ONCE.most)
+    this.#slots = new Slots(this.#atOnce)
   }
 
   /** Fills `target` with what stands at `within` of the cluster. */
@@ -94,7 +96,7 @@ export class PackedClusters {
       const beginning = scratch.subarray(0, within + target.length)
       await this.#decodeOne(range, packed, beginning)
       target.set(beginning.subarray(within))
-      this.#dropped.push(scratch)
+      this.#keep(scratch)
     })
   }
 
@@ -112,7 +114,12 @@ export class PackedClusters {
    * Those who waited for the cluster take it before the next turn of the event loop.
    */
   #reuse(cluster: Uint8Array): void {
-    if (this.#dropped.length < AT_ONCE.most) setImmediate(() => this.#dropped.push(cluster))
+    setImmediate(() => this.#keep(cluster))
+  }
+
+  /** As many as are needed at once. */
+  #keep(cluster: Uint8Array): void {
+    if (this.#dropped.length < this.#atOnce) this.#dropped.push(cluster)
   }
 
   async #decodeRun(

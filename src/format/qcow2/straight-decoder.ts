@@ -3,8 +3,8 @@ import type { Decoder } from './decoders.ts'
 
 /**
  * Decodes straight to where the bytes are wanted, and no further: the beginning of a zlib cluster
- * costs what it takes by itself. A stream would put everything into a queue, in pieces of its own size, so
- * the few fields that say where it is and where it puts things are set for each piece.
+ * costs what it takes by itself. A stream would put everything into a queue, in pieces of its own
+ * size, so the few fields that say where it is and where it puts things are set for each piece.
  */
 export class StraightDecoder implements Decoder {
   readonly #stream: InflateRaw | ZstdDecompress

@@ -34,8 +34,8 @@ export interface ClusterSource {
 }
 
 /**
- * Finds how the clusters in `clusters` are encrypted (`crypt_method` is not 0), and unlocks them. Throws `UsageError` if no
- * passphrase is the right one, which legacy AES cannot tell.
+ * Finds how the clusters in `clusters` are encrypted (`crypt_method` is not 0), and unlocks them.
+ * Throws `UsageError` if no passphrase is the right one, which legacy AES cannot tell.
  */
 export async function unlock(
   source: BlockSource,
