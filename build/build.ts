@@ -7,7 +7,6 @@ import { parseArgs } from 'node:util'
 import sea from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build as bundle } from 'esbuild'
 import { ARCHITECTURES, type Architecture, ownArchitecture, strippedNode } from './node-binary.ts'
-import { writeManual } from './manual.ts'
 import { trim } from './trim.ts'
 import manifest from '../package.json' with { type: 'json' }
 
@@ -144,5 +143,7 @@ function wantedArchitecture(): Architecture {
 if (import.meta.main) {
   const architecture = wantedArchitecture()
   report(await build(architecture), architecture === ownArchitecture())
+  // It knows the whole tool, which whoever only wants the executable need not load.
+  const { writeManual } = await import('./manual.ts')
   await writeManual(join(dist, 'man'), manifest.version)
 }

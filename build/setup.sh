@@ -103,4 +103,5 @@ esac
   exit 2
 }
 ln -sfn "../node-linux-$architecture/bin/node" node_modules/.bin/node
-exec node_modules/.bin/node "$@"
+# That node:ffi is experimental is settled by pinning the exact version of Node.
+exec node_modules/.bin/node --disable-warning=ExperimentalWarning "$@"
