@@ -2,9 +2,32 @@ import { stat } from 'node:fs/promises'
 import { type CacheCounters, NO_CACHE, added } from './block/cache-counters.ts'
 import { Patience } from './block/retry.ts'
 import { sha256 } from './digest.ts'
+import { SourceChanged } from './errors.ts'
 import type { SourceState } from './http/state.ts'
 import type { DevicePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
+
+/** A server on which the file is another one each time is given up after so many. */
+const MOST_REPLACEMENTS = 5
+
+/**
+ * Opens something. Nobody depends on a version of it yet, so that what is replaced on its server meanwhile is
+ * opened anew.
+ */
+export async function opened<T>(
+  openMs: number,
+  report: (line: string) => void,
+  open: (opening: Opening) => Promise<T>,
+): Promise<T> {
+  for (let replaced = 1; ; replaced++) {
+    try {
+      return await open(new Opening(openMs, report))
+    } catch (error) {
+      if (!(error instanceof SourceChanged) || replaced > MOST_REPLACEMENTS) throw error
+      report(`opening the image anew: ${error.line}`)
+    }
+  }
+}
 
 /** What everything that is opened together shares: its patience, and what is to be seen of it. */
 export class Opening extends Patience {

@@ -20,7 +20,7 @@ import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { printable, shown } from './image-name.ts'
 import { readCached, seek } from './kernel/ffi.ts'
-import { Opening } from './opening.ts'
+import { Opening, opened } from './opening.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
 
@@ -55,7 +55,7 @@ const TABLE_BYTES = 4 * 1024 * 1024
 
 /** The bytes of the image file, for those who look into it. Nothing is waited for once it is open. */
 export function openSource(plan: SourcePlan, report: Report): Promise<BlockSource> {
-  return sliced(plan, new Opening(plan.openMs, report))
+  return opened(plan.openMs, report, (opening) => sliced(plan, opening))
 }
 
 /** The same, with how its servers are doing. */
@@ -63,19 +63,23 @@ export async function openObserved(
   plan: SourcePlan,
   report: Report,
 ): Promise<{ readonly source: BlockSource } & Pick<Served, 'states'>> {
-  const opening = new Opening(plan.openMs, report)
-  const source = await sliced(plan, opening)
-  return { source, states: () => opening.sources.map((state) => state()) }
+  return opened(plan.openMs, report, async (opening) => {
+    const source = await sliced(plan, opening)
+    return { source, states: () => opening.sources.map((state) => state()) }
+  })
 }
 
 /** The guest's bytes, in the exact size of the image, for those who read it once. */
 export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSource> {
-  return image(plan, new Opening(plan.openMs, report))
+  return opened(plan.openMs, report, (opening) => image(plan, opening))
 }
 
 /** A disk for others to use: from here on a failing source is waited for, for ever. */
-export async function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
-  const opening = new Opening(plan.openMs, report)
+export function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
+  return opened(plan.openMs, report, (opening) => served(plan, opening))
+}
+
+async function served(plan: DevicePlan, opening: Opening): Promise<Served> {
   if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan, opening)
   const source = new Pad(readingAhead(plan, await image(plan, opening)), plan.sectorBytes)
   opening.useBegins()
@@ -84,7 +88,7 @@ export async function openForUse(plan: DevicePlan, report: Report): Promise<Serv
   if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
   try {
     const { writable } = await import('./writable.ts')
-    const written = await writable(source, overlay, plan, vitals.identity, report)
+    const written = await writable(source, overlay, plan, vitals.identity, opening.report)
     return { access: 'read-write', ...written, ...vitals }
   } catch (error) {
     await source[Symbol.asyncDispose]()
@@ -116,8 +120,10 @@ async function image(
 ): Promise<BlockSource> {
   const name = printable(plan.image)
   const chain = chained(above, plan.image)
-  // What may have others below it leaves half to them, so that a chain stays within the limit.
-  const cacheBytes = Math.floor(plan.backing.length > 0 ? plan.cacheBytes / 2 : plan.cacheBytes)
+  // What may have others below or beside it leaves half to them, so that all stay within the limit.
+  const alone = plan.backing.length === 0 && plan.dataFile === undefined
+  const cacheBytes = Math.floor(alone ? plan.cacheBytes : plan.cacheBytes / 2)
+  let leftBytes = plan.cacheBytes - cacheBytes
   const source = await sliced({ ...plan, cacheBytes }, opening)
   try {
     return await openImage(source, {
@@ -130,8 +136,13 @@ async function image(
       ...(plan.keySlot === undefined ? {} : { keySlot: plan.keySlot }),
       passphrase: async (refused) => plan.passphrase?.(name, refused),
       opener: {
-        backing: (inside, format) => backingOf(plan, inside, format, opening, chain),
-        dataFile: (inside) => dataFileOf(plan, inside, opening),
+        dataFile: (inside) => {
+          // A backing file may come after it.
+          leftBytes /= 2
+          return dataFileOf({ ...plan, cacheBytes: leftBytes }, inside, opening)
+        },
+        backing: (inside, format) =>
+          backingOf({ ...plan, cacheBytes: leftBytes }, inside, format, opening, chain),
       },
     })
   } catch (error) {
@@ -169,7 +180,8 @@ export class ChainPlans {
   /** What the name `inside` leads to from `plan`; undefined without leave for one more file. */
   async below(plan: ImagePlan, inside: string, format?: string): Promise<ImagePlan | undefined> {
     const open = (file: SourcePlan) => sliced(file, this.#opening)
-    const below = await planBelow(plan, inside, format, open)
+    const left = { ...plan, cacheBytes: plan.cacheBytes / 2 }
+    const below = await planBelow(left, inside, format, open)
     if (below) this.#above = chained(this.#above, below.image)
     return below
   }
@@ -227,11 +239,11 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
   try {
     const { report } = opening
     if (!plan.http.tls.verifies) report('the certificates of servers are not checked')
-    const opened = await persistence.run(() => Mirrors.open(url, plan.http, report))
-    const source = new RetrySource(opened.source, opening)
+    const mirrors = await persistence.run(() => Mirrors.open(url, plan.http, report))
+    const source = new RetrySource(mirrors.source, opening)
     const state = () => {
       const { waiting } = source
-      return { ...opened.source.state, ...(waiting && { waiting }) }
+      return { ...mirrors.source.state, ...(waiting && { waiting }) }
     }
     const cache = new BlockCache(source, {
       limitBytes,
@@ -239,9 +251,9 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       fetchBytes: FETCH_BYTES,
       // The other half is for what somebody waits for.
       speculativeReads: plan.http.connections >> 1,
-      speed: () => opened.source.speed,
+      speed: () => mirrors.source.speed,
     })
-    if (opened.head.length > 0) cache.seed(opened.head, 0)
+    if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
     opening.openedUrl(state, () => cache.counters)
     return cache
   } catch (error) {

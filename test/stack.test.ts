@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { chained } from '../src/chain.ts'
-import { ImageInvalid, ImageUnsupported, SourceRefused } from '../src/errors.ts'
+import { ImageInvalid, ImageUnsupported, SourceChanged, SourceRefused } from '../src/errors.ts'
 import type { ImageName } from '../src/image-name.ts'
 import type { ImagePlan, Permission } from '../src/plan.ts'
-import { openForReading } from '../src/stack.ts'
+import { openForReading, openForUse } from '../src/stack.ts'
 import { patterned } from './fixtures/bytes.ts'
 import { PLAIN_HTTP } from './fixtures/http-options.ts'
 import { RangeServer } from './fixtures/range-server.ts'
@@ -45,8 +45,8 @@ const SAME: Permission = { kind: 'same-origin' }
 const file = (path: string): ImageName => ({ kind: 'file', path })
 const remote = (path: string): ImageName => ({ kind: 'url', url: new URL(server.url(path)) })
 
-async function bytesOf(image: ImageName, backing: readonly Permission[]): Promise<Uint8Array> {
-  const plan: ImagePlan = {
+function planOf(image: ImageName, backing: readonly Permission[]): ImagePlan {
+  return {
     image,
     format: 'qcow2',
     offset: 0,
@@ -60,7 +60,10 @@ async function bytesOf(image: ImageName, backing: readonly Permission[]): Promis
     backing,
     allowCorrupt: false,
   }
-  await using source = await openForReading(plan, () => {})
+}
+
+async function bytesOf(image: ImageName, backing: readonly Permission[]): Promise<Uint8Array> {
+  await using source = await openForReading(planOf(image, backing), () => {})
   const bytes = new Uint8Array(source.size)
   await source.read(bytes, 0)
   return bytes
@@ -119,6 +122,62 @@ t.test('a remote image opens nothing local and nothing of another server', async
     await t.rejects(bytesOf(remote('/hostile.qcow2'), [SAME]), { message: /not a file beside it/ })
   }
   t.equal(other.traffic().requests, 0)
+})
+
+/** Two versions of a disk in images of the same form. */
+const [before, after] = [1, 2].map((seed) => {
+  const raw = at('version.raw')
+  writeFileSync(raw, patterned(MEBIBYTE, seed))
+  execFileSync('qemu-img', ['convert', '-O', 'qcow2', raw, at('version.qcow2')])
+  return readFileSync(at('version.qcow2'))
+}) as [Buffer, Buffer]
+
+/** The next version is there from the second request on, which is for the L1 table. */
+function replacing(path: string, next: (number: number) => Buffer | undefined): void {
+  server.put(path, before)
+  server.onRequest = (request) => {
+    const version = request.path === path ? next(request.number) : undefined
+    if (version) server.put(path, version)
+    return undefined
+  }
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+}
+
+t.test('an image that is replaced while it is opened is opened in its new version', async (t) => {
+  replacing('/moving.qcow2', (number) => (number === 2 ? after : undefined))
+  const bytes = await bytesOf(remote('/moving.qcow2'), [])
+  t.equal(Buffer.compare(bytes, patterned(MEBIBYTE, 2)), 0)
+})
+
+t.test('an image that is another one each time is given up', async (t) => {
+  replacing('/restless.qcow2', (number) => (number % 2 === 0 ? before : after))
+  await t.rejects(bytesOf(remote('/restless.qcow2'), []), SourceChanged)
+})
+
+t.test('a chain with a data file keeps within the cache', async (t) => {
+  const create = ['create', '-q', '-f', 'qcow2', '-o', 'data_file=data.raw,size=1M']
+  execFileSync('qemu-img', [...create, 'split.qcow2'], { cwd: at() })
+  overlay(at('over.qcow2'), 'split.qcow2', 'qcow2')
+  for (const name of ['over.qcow2', 'split.qcow2', 'data.raw'])
+    server.put(`/${name}`, readFileSync(at(name)))
+  server.put('/moved.qcow2', after)
+  const disk = {
+    overlay: { kind: 'none' },
+    readOnly: true,
+    sectorBytes: 512,
+    whenFull: 'fail',
+  } as const
+  const limits: number[] = []
+  for (const plan of [planOf(remote('/moved.qcow2'), []), planOf(remote('/over.qcow2'), [SAME])]) {
+    const served = await openForUse({ ...plan, ...disk }, () => {})
+    await using _source = served.source
+    limits.push(served.cache().limitBytes)
+  }
+  const [alone = NaN, together = NaN] = limits
+  t.ok(together <= alone, `${together} of ${alone}`)
+  t.ok(together > alone / 2)
 })
 
 t.test('a path in a remote image is a path on its server', async (t) => {
