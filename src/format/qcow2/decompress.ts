@@ -3,7 +3,7 @@ import type { Compression } from './features.ts'
 import { type ZstdFrame, zstdFrame } from './zstd-frame.ts'
 
 /**
- * Decompresses the clusters of an image, on libuv's threads. Rejects with any error where the
+ * Decompresses the clusters of an image, most of them on libuv's threads. Rejects with any error where the
  * bytes do not decompress to whole clusters; the caller knows where they came from.
  */
 export interface Decompress {
@@ -12,8 +12,10 @@ export interface Decompress {
   /**
    * Fills `cluster`, or the beginning of one where that is progressive, from `packed`, which usually
    * goes on with bytes that are not ours.
+   *
+   * @param alone whether nothing else is waiting to be decompressed, so that no thread is worth waking
    */
-  cluster(packed: Uint8Array, cluster: Uint8Array): Promise<void>
+  cluster(packed: Uint8Array, cluster: Uint8Array, alone: boolean): Promise<void>
   /**
    * Fills `clusters` at once from what stands at `starts`, a cluster each: one task for a thread
    * instead of many. Resolves to false where that cannot be done; they may hold anything then.
@@ -41,8 +43,8 @@ class Inflate implements Decompress {
   }
 
   /** "Decompression stops when it has produced a cluster of data": the stream may hold more. */
-  async cluster(packed: Uint8Array, cluster: Uint8Array): Promise<void> {
-    const length = await this.#decoders.decode(packed, cluster)
+  async cluster(packed: Uint8Array, cluster: Uint8Array, alone: boolean): Promise<void> {
+    const length = await this.#decoders.decode(packed, cluster, alone)
     if (length < cluster.length) throw new RangeError(`${length} bytes instead of a cluster`)
   }
 
@@ -65,25 +67,30 @@ class Unzstd implements Decompress {
   }
 
   /** A cluster may be several frames, one after the other; together they fill it exactly. */
-  async cluster(packed: Uint8Array, cluster: Uint8Array): Promise<void> {
+  async cluster(packed: Uint8Array, cluster: Uint8Array, alone: boolean): Promise<void> {
     let filled = 0
     for (let at = 0; filled < cluster.length;) {
       const frame = zstdFrame(packed, at)
       if (!frame) throw new RangeError(`no whole zstd frame at byte ${at}`)
       lowerWindow(packed, frame, cluster.length)
       const bytes = packed.subarray(at, at + frame.length)
-      if (!frame.skippable) filled += await this.#decode(frame, bytes, cluster.subarray(filled))
+      const rest = cluster.subarray(filled)
+      if (!frame.skippable) filled += await this.#decode(frame, bytes, rest, alone)
       if (filled > cluster.length) throw new RangeError('more than a cluster')
       at += frame.length
     }
   }
 
   /** Returns how many bytes the frame holds, some more than fit if they are too many. */
-  async #decode(frame: ZstdFrame, bytes: Uint8Array, into: Uint8Array): Promise<number> {
-    const { contentBytes } = frame
-    if (contentBytes === undefined) return this.#unsized.decode(bytes, into)
+  async #decode(
+    { contentBytes }: ZstdFrame,
+    bytes: Uint8Array,
+    into: Uint8Array,
+    alone: boolean,
+  ): Promise<number> {
+    if (contentBytes === undefined) return this.#unsized.decode(bytes, into, false)
     if (contentBytes === 0 || contentBytes > into.length) return contentBytes
-    const length = await this.#sized.decode(bytes, into.subarray(0, contentBytes))
+    const length = await this.#sized.decode(bytes, into.subarray(0, contentBytes), alone)
     if (length < contentBytes) throw new RangeError('a frame holds less than it says')
     return length
   }
@@ -98,7 +105,7 @@ class Unzstd implements Decompress {
       end += frame.length
     }
     const frames = packed.subarray(starts[0]!, end)
-    const filled = await this.#sized.decode(frames, clusters).catch(() => undefined)
+    const filled = await this.#sized.decode(frames, clusters, false).catch(() => undefined)
     return filled === clusters.length
   }
 }

@@ -128,7 +128,7 @@ export class PackedClusters {
     target: Uint8Array,
   ): Promise<void> {
     const starts = ranges.map(({ offset }) => offset - ranges[0]!.offset)
-    if (await this.#decompress.run(packed, starts, target)) return
+    if (ranges.length > 1 && (await this.#decompress.run(packed, starts, target))) return
     // Cluster by cluster, which also finds the one to blame.
     const clusters = ranges.map((range, i) => {
       const cluster = target.subarray(i * this.#clusterBytes, (i + 1) * this.#clusterBytes)
@@ -139,7 +139,9 @@ export class PackedClusters {
 
   async #decodeOne(range: PackedRange, packed: Uint8Array, cluster: Uint8Array): Promise<void> {
     try {
-      await this.#decompress.cluster(packed, cluster)
+      // The next request of a client that waits for each answer comes only after this one.
+      const alone = this.#slots.taken === 1
+      await this.#decompress.cluster(packed, cluster, alone)
     } catch (cause) {
       throw new ImageInvalid(`a compressed cluster is not sound ${this.#compression} data`, {
         where: { ...range },

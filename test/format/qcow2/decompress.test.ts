@@ -7,10 +7,20 @@ import { zstdFrame } from '../../../src/format/qcow2/zstd-frame.ts'
 
 const CLUSTER = 4096
 
+/** On a thread and then alone, by decoders that take turns at both; it has to come to the same. */
 const filled = (decompress: Decompress) => async (packed: Uint8Array, bytes: number) => {
-  const cluster = new Uint8Array(bytes)
-  await decompress.cluster(packed, cluster)
-  return cluster
+  const clusters = [false, true].map(async (alone) => {
+    const cluster = new Uint8Array(bytes)
+    await decompress.cluster(packed, cluster, alone)
+    return cluster
+  })
+  const [first, second] = await Promise.allSettled(clusters)
+  if (first?.status !== 'fulfilled' || second?.status !== 'fulfilled') {
+    t.equal(first?.status, second?.status)
+    throw new Error('not sound', { cause: [first, second] })
+  }
+  t.equal(Buffer.compare(first.value, second.value), 0)
+  return first.value
 }
 const inflate = filled(decompressor('zlib', CLUSTER, 4 * CLUSTER))
 const zstd = decompressor('zstd', CLUSTER, 4 * CLUSTER)
