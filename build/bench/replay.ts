@@ -25,6 +25,9 @@ export interface Replayed {
   readonly digest: string
 }
 
+/** A server that sends nothing for so long will not any more. */
+const SILENCE_MS = 60_000
+
 /**
  * Reads through NBD what a boot read, each request once the one before is answered, as fast as they
  * are answered. The clock runs from the connection to the last byte.
@@ -32,13 +35,18 @@ export interface Replayed {
 export async function replay(path: string, reads: readonly Read[]): Promise<Replayed> {
   const socket = connect(path)
   socket.setNoDelay()
+  let end = 'the server closes the connection'
+  socket.setTimeout(SILENCE_MS, () => {
+    end = `the server sends nothing for ${SILENCE_MS / 1000} s`
+    socket.destroy()
+  })
   try {
     const startMs = performance.now()
     await once(socket, 'connect')
     using reader = new ByteReader(socket)
     const take = async (length: number) => {
       const bytes = await reader.read(length)
-      if (bytes === undefined) throw new Error(`${path}: the server closes the connection`)
+      if (bytes === undefined) throw new Error(`${path}: ${end}`)
       return bytes
     }
     await negotiate(take, (bytes) => socket.write(bytes))
