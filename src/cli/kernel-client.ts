@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { KernelRefused } from '../errors.ts'
-import { closeDescriptor, sendNow, socketPair } from '../kernel/ffi.ts'
+import { closeDescriptor, socketCalls, socketPair } from '../kernel/ffi.ts'
 import { connect, isNotConnected, reconnect } from '../kernel/nbd-device.ts'
 import { UNBOUNDED } from '../nbd/allowance.ts'
 import { type Export, plainSession, transmissionFlags } from '../nbd/export.ts'
@@ -130,7 +130,7 @@ function withSocket<T>(give: (theirs: number) => T): { ours: LendingSocket; valu
   try {
     const value = give(theirs)
     given = true
-    return { ours: LendingSocket.overDescriptor(mine, sendNow), value }
+    return { ours: LendingSocket.overDescriptor(mine, socketCalls), value }
   } finally {
     closeDescriptor(theirs)
     if (!given) closeDescriptor(mine)

@@ -15,6 +15,7 @@ function bind() {
     socket: { return: 'int32', arguments: ['int32', 'int32', 'int32'] },
     socketpair: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer'] },
     setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
+    getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'buffer'] },
     send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
     recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
     flock: { return: 'int32', arguments: ['int32', 'int32'] },
@@ -49,7 +50,9 @@ const SOCK_STREAM = 1
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
+const SO_SNDBUF = 7
 const SO_RCVTIMEO = 20
+const SO_DOMAIN = 39
 const RWF_NOWAIT = 8
 /** MSG_DONTWAIT, and no signal where nobody reads any more (MSG_NOSIGNAL). */
 const AT_ONCE = 0x40 | 0x4000
@@ -98,9 +101,28 @@ export function receive(fd: number, room: number): Uint8Array {
 }
 
 /** What the kernel takes at once of `bytes`, on a socket; 0 if none, for whatever reason. */
-export function sendNow(fd: number, bytes: Uint8Array): number {
+function sendNow(fd: number, bytes: Uint8Array): number {
   return Math.max(0, Number(libc().send(fd, bytes, BigInt(bytes.length), AT_ONCE)))
 }
+
+/**
+ * Lets a Unix socket hold `bytes` that the other end has not taken (SO_SNDBUF), as far as
+ * net.core.wmem_max allows. Other sockets find out by themselves how much is good for them.
+ */
+function widen(fd: number, bytes: number): void {
+  const [domain, length, room] = [intOf(0), intOf(4), intOf(bytes)]
+  libc().getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, length)
+  if (domain.readInt32LE() === AF_UNIX) libc().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, room, 4)
+}
+
+function intOf(value: number): Buffer {
+  const int = Buffer.alloc(4)
+  int.writeInt32LE(value)
+  return int
+}
+
+/** What is done to the sockets of NBD clients past Node. */
+export const socketCalls = { sendNow, widen }
 
 export function closeDescriptor(fd: number): void {
   checked('close', libc().close(fd))

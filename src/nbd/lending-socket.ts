@@ -6,10 +6,22 @@ const BUFFER_BYTES = 64 * 1024
 const MOST_KEPT = 4
 
 /**
- * Sends what the kernel takes at once of `bytes` on a socket, and returns how many bytes that were;
- * 0 if none, whatever the reason.
+ * What the kernel may hold of replies that the client has not taken. Unless it is told it takes three
+ * of 64 KiB, and for the fourth it has to say when there is room again, which costs as much as all the
+ * rest of it.
  */
-export type SendNow = (fd: number, bytes: Uint8Array) => number
+const SEND_BUFFER_BYTES = 512 * 1024
+
+/** What is done to a socket past Node. */
+export interface SocketCalls {
+  /**
+   * Sends what the kernel takes at once of `bytes`, and returns how many bytes that were; 0 if none,
+   * whatever the reason.
+   */
+  sendNow(fd: number, bytes: Uint8Array): number
+  /** Has the kernel hold so many bytes that the other end has not taken, where that is of use. */
+  widen(fd: number, bytes: number): void
+}
 
 /**
  * Takes the first `length` bytes of a buffer, which is read into again unless it returns that it
@@ -27,10 +39,10 @@ export type Consumer = (buffer: Uint8Array, length: number) => boolean
 export class LendingSocket extends Socket {
   readonly #kept: Uint8Array[]
   readonly #fd: number
-  readonly #sendNow: SendNow | undefined
+  readonly #calls: SocketCalls | undefined
   #consumer: Consumer | undefined
 
-  private constructor(source: object, fd: number, sendNow: SendNow | undefined) {
+  private constructor(source: object, fd: number, calls: SocketCalls | undefined) {
     const kept: Uint8Array[] = []
     const options: SocketConstructorOpts = {
       allowHalfOpen: true,
@@ -42,12 +54,13 @@ export class LendingSocket extends Socket {
     super(Object.assign(options, source))
     this.#kept = kept
     this.#fd = fd
-    this.#sendNow = sendNow
+    this.#calls = calls
+    calls?.widen(fd, SEND_BUFFER_BYTES)
   }
 
   /** Over a connected socket of the system, which it owns from now on. */
-  static overDescriptor(fd: number, sendNow?: SendNow): LendingSocket {
-    return new LendingSocket({ fd }, fd, sendNow)
+  static overDescriptor(fd: number, calls?: SocketCalls): LendingSocket {
+    return new LendingSocket({ fd }, fd, calls)
   }
 
   /**
@@ -55,14 +68,14 @@ export class LendingSocket extends Socket {
    * no other way to it than fields that it does not document; where those are not what they were,
    * the socket is returned as it is.
    */
-  static inPlaceOf(accepted: Socket, sendNow?: SendNow): Socket {
+  static inPlaceOf(accepted: Socket, calls?: SocketCalls): Socket {
     const handle: unknown = Reflect.get(accepted, '_handle')
     if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle))
       return accepted
     const fd = 'fd' in handle && typeof handle.fd === 'number' ? handle.fd : -1
     Reflect.set(accepted, '_handle', null)
     accepted.destroy()
-    return new LendingSocket({ handle }, fd, fd < 0 ? undefined : sendNow)
+    return new LendingSocket({ handle }, fd, fd < 0 ? undefined : calls)
   }
 
   /** Gives everything that comes to `consumer` from now on, what has come already at once. */
@@ -74,8 +87,8 @@ export class LendingSocket extends Socket {
 
   /** Sends what the kernel takes at once, if nothing is before it; returns how many bytes it took. */
   sendNow(bytes: Uint8Array): number {
-    if (this.#sendNow === undefined || this.writableLength > 0 || !this.writable) return 0
-    return this.#sendNow(this.#fd, bytes)
+    if (this.#calls === undefined || this.writableLength > 0 || !this.writable) return 0
+    return this.#calls.sendNow(this.#fd, bytes)
   }
 
   #take(length: number, buffer: Uint8Array): boolean {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { PeerRefused } from '../errors.ts'
 import { Budget } from './budget.ts'
 import { type Offer, negotiate } from './handshake.ts'
-import { LendingSocket, type SendNow } from './lending-socket.ts'
+import { LendingSocket, type SocketCalls } from './lending-socket.ts'
 import { transmit } from './transmission.ts'
 
 /** A client that does not finish its handshake in this time is dropped (CVE-2024-7409). */
@@ -35,8 +35,8 @@ export interface ServerOptions {
   readonly farewellMs?: number
   /** A client that stops while it holds memory that others wait for has this long; 10 seconds unless said. */
   readonly patienceMs?: number
-  /** The short way out, where there is one. */
-  readonly sendNow?: SendNow
+  /** The short ways, where there are some. */
+  readonly calls?: SocketCalls
 }
 
 /** What the clients of one server share. */
@@ -75,7 +75,7 @@ export class NbdServer {
       accepted.on('error', () => {}).destroy()
       return
     }
-    const socket = LendingSocket.inPlaceOf(accepted, this.#options.sendNow)
+    const socket = LendingSocket.inPlaceOf(accepted, this.#options.calls)
     socket.setNoDelay(true)
     const over = serveConnection(socket, this.#offer, {
       ...this.#options,

@@ -1,6 +1,6 @@
 import { Socket } from 'node:net'
 import t from 'tap'
-import { sendNow, socketPair } from '../../src/kernel/ffi.ts'
+import { socketCalls, socketPair } from '../../src/kernel/ffi.ts'
 import { UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket } from '../../src/nbd/lending-socket.ts'
@@ -136,7 +136,7 @@ t.test('who waits for the export itself is not dismissed', async (t) => {
 t.test('the kernel is never kept waiting, whatever it has under way', async (t) => {
   const [ours, theirs] = socketPair()
   const source = new FaultySource(content)
-  const socket = LendingSocket.overDescriptor(ours, sendNow)
+  const socket = LendingSocket.overDescriptor(ours, socketCalls)
   const over = transmit(socket, plainSession({ access: 'read-only', source }), {
     bounds: UNBOUNDED,
     report: (error) => t.fail(String(error)),

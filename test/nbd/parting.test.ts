@@ -3,7 +3,7 @@ import { Socket } from 'node:net'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { MemoryDevice } from '../../src/block/memory.ts'
-import { sendNow, socketPair } from '../../src/kernel/ffi.ts'
+import { socketCalls, socketPair } from '../../src/kernel/ffi.ts'
 import { UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket } from '../../src/nbd/lending-socket.ts'
@@ -41,7 +41,7 @@ async function parted(wish: Wish, leavesReads: boolean): Promise<string[]> {
   const said: string[] = []
   const device = new Hesitant(BYTES)
   const [ours, theirs] = socketPair()
-  const socket = LendingSocket.overDescriptor(ours, sendNow)
+  const socket = LendingSocket.overDescriptor(ours, socketCalls)
   socket.once('end', () => socket.destroy())
   const over = transmit(socket, plainSession({ access: 'read-write', source: device }), {
     bounds: UNBOUNDED,

@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { UsageError } from '../../errors.ts'
-import { sendNow } from '../../kernel/ffi.ts'
+import { socketCalls } from '../../kernel/ffi.ts'
 import type { Offer } from '../../nbd/handshake.ts'
 import { LendingSocket } from '../../nbd/lending-socket.ts'
 import { NbdServer, serveConnection } from '../../nbd/server.ts'
@@ -62,12 +62,12 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
   if (endpoint.kind === 'stdio') {
-    const socket = LendingSocket.overDescriptor(0, sendNow)
+    const socket = LendingSocket.overDescriptor(0, socketCalls)
     await serveConnection(socket, offer, { report, signal: stop.signal })
     return 0
   }
   const server = createServer({ allowHalfOpen: true })
-  const nbd = new NbdServer(server, offer, { report, sendNow })
+  const nbd = new NbdServer(server, offer, { report, calls: socketCalls })
   const address = await listen(server, endpoint, { name, secure: tls !== undefined })
   announce(terminal, address, served)
   await new Promise((resolve) => {
