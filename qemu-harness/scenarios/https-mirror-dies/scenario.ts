@@ -16,7 +16,7 @@ export const scenario: Scenario = {
   description:
     'a name and HTTPS with a private authority; then that server dies and a mirror is used',
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
-  tested: false,
+  tested: true,
   serve: async (server) => {
     await using ca = await Authority.open()
     authority = ca.cert

@@ -5,7 +5,7 @@ export const scenario: MicroScenario = {
   description:
     'a root with its overlay on a disk: its daemon killed again and again after switch_root',
   suite: 'trixie',
-  tested: false,
+  tested: true,
   disksMiB: [256],
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
   // The kernel says that its connection ended; that another daemon comes is for us to prove.

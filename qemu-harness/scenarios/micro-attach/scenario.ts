@@ -4,5 +4,5 @@ export const scenario: MicroScenario = {
   kind: 'micro',
   description: 'attach an image over HTTP on nothing but busybox, mount, write and detach',
   suite: 'trixie',
-  tested: false,
+  tested: true,
 }

@@ -6,5 +6,5 @@ export const scenario: MicroScenario = {
     'a RAM device: its sizes, writes, trims, zeroes, and its end; what lsblk and the kernel say',
   suite: 'trixie',
   tools: ['block'],
-  tested: false,
+  tested: true,
 }
