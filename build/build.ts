@@ -131,7 +131,8 @@ function startMs(path: string): number {
   return starts.toSorted((left, right) => left - right)[2]!
 }
 
-function wantedArchitecture(): Architecture {
+/** What --arch says; this machine's without it. */
+export function wantedArchitecture(): Architecture {
   const { values } = parseArgs({ options: { arch: { type: 'string' } } })
   if (values.arch === undefined) return ownArchitecture()
   const known = ARCHITECTURES.find((name) => name === values.arch)
