@@ -2,9 +2,11 @@
 # What the image would have in its /boot: this initramfs, without what is of no use at the end.
 # shellcheck disable=SC2154 # dracut sets NEWROOT
 mount --bind / "$NEWROOT/mnt"
-# There is no chroot in it.
+# There is no chroot in it, and that of the image is linked with libraries of the image.
+libraries=$NEWROOT/usr/lib/x86_64-linux-gnu
 # shellcheck disable=SC2016 # the other shell expands it
-systemd-run --quiet --wait --property=RootDirectory="$NEWROOT" /bin/sh -euc 'cd /mnt && find . -xdev \( -path "./usr/lib/modules" -o -path "./usr/lib/firmware" \
+"$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$NEWROOT/usr/sbin/chroot" "$NEWROOT" \
+  /bin/sh -euc 'cd /mnt && find . -xdev \( -path "./usr/lib/modules" -o -path "./usr/lib/firmware" \
   -o -name netcow \) -prune -o -print | cpio -o -H newc >"/boot/initrd.img-$(uname -r)"'
 umount "$NEWROOT/mnt"
 # As dracut does for the modules that need it.
