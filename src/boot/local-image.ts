@@ -12,7 +12,7 @@ import { devicesWith, probe } from './blkid.ts'
  * been unmounted lazily, and no path leads to it any more.
  */
 
-const PLACE = '/run/netcow/local'
+export const IMAGE_PLACE = '/run/netcow/local'
 /** Disks appear one after the other. */
 const LOOK_AGAIN_MS = 500
 const SAY_AGAIN_MS = 10_000
@@ -40,14 +40,14 @@ export class LocalImage implements Disposable {
     if (type === undefined) {
       throw new ImageUnsupported('blkid knows no file system there', { where: { device } })
     }
-    mkdirSync(PLACE, { recursive: true, mode: 0o700 })
-    mountReadOnly(device, PLACE, DRIVERS[type] ?? type)
-    return new LocalImage(join(PLACE, path))
+    mkdirSync(IMAGE_PLACE, { recursive: true, mode: 0o700 })
+    mountReadOnly(device, IMAGE_PLACE, DRIVERS[type] ?? type)
+    return new LocalImage(join(IMAGE_PLACE, path))
   }
 
   /** The daemon has the file open, or never will. */
   [Symbol.dispose](): void {
-    unmountLazily(PLACE)
+    unmountLazily(IMAGE_PLACE)
   }
 }
 

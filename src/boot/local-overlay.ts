@@ -1,10 +1,10 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DiskPlace } from '../cli/device-file.ts'
 import { ImageUnsupported } from '../errors.ts'
-import { mountWritable, unmountLazily } from '../kernel/mounts.ts'
+import { mountWritable, shareWritable, unmountLazily } from '../kernel/mounts.ts'
 import { probe } from './blkid.ts'
-import { DRIVERS, findDisk } from './local-image.ts'
+import { DRIVERS, IMAGE_PLACE, findDisk } from './local-image.ts'
 
 /**
  * An overlay on a local disk: a whole partition, or a file on it. The file system of a file is
@@ -39,7 +39,9 @@ export class LocalOverlay implements Disposable {
       })
     }
     mkdirSync(PLACE, { recursive: true, mode: 0o700 })
-    mountWritable(device, PLACE, DRIVERS[type] ?? type)
+    // A disk has one file system, which is writable or not: the image may have it mounted already.
+    if (isDiskOf(IMAGE_PLACE, device)) shareWritable(IMAGE_PLACE, PLACE)
+    else mountWritable(device, PLACE, DRIVERS[type] ?? type)
     return new LocalOverlay(join(PLACE, path), true)
   }
 
@@ -47,4 +49,9 @@ export class LocalOverlay implements Disposable {
   [Symbol.dispose](): void {
     if (this.#isMounted) unmountLazily(PLACE)
   }
+}
+
+/** Whether what is at `place` lies on this disk. (btrfs says no, and can be mounted both ways.) */
+function isDiskOf(place: string, device: string): boolean {
+  return statSync(place, { throwIfNoEntry: false })?.dev === statSync(device).rdev
 }

@@ -45,6 +45,13 @@ export function mountWritable(device: string, target: string, type: string): voi
   mountDisk(device, target, type, 0)
 }
 
+/** A file system that is mounted read-only at `place`, to write to at `target`, and only there. */
+export function shareWritable(place: string, target: string): void {
+  mount('', place, '', MS_REMOUNT | MS_NOSUID | MS_NODEV, '')
+  bindMount(place, target)
+  mount('', place, '', MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, '')
+}
+
 function mountDisk(device: string, target: string, type: string, flags: number): void {
   try {
     mount(device, target, type, flags | MS_NOSUID | MS_NODEV, '')
