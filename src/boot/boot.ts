@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { mostDirtyBytes } from '../block/quota.ts'
 import type { Call, Command } from '../cli/command.ts'
@@ -17,6 +16,7 @@ import { announce } from '../kernel/block-sysfs.ts'
 import { leaveUnit } from '../kernel/cgroup.ts'
 import { limitDirtyPages } from '../kernel/dirty-pages.ts'
 import { KernelLog } from '../kernel/log.ts'
+import { bootCommandLine } from './command-line.ts'
 import { fail, onFailOf } from './failure.ts'
 import { findRoot } from './find-root.ts'
 import { type Leaving, prepareToLeave } from './leave.ts'
@@ -43,7 +43,7 @@ export const boot: Command = {
   name: 'boot',
   summary: 'attach the root that the kernel command line names; for the initramfs',
   details: [
-    'Reads /proc/cmdline, loads the driver, attaches the image, finds the root in it and gives it the name /dev/netcow/root. The hooks of the initramfs systems call it; netcow.cmdline(7) has the words.',
+    'Reads the kernel command line, loads the driver, attaches the image, finds the root in it and gives it the name /dev/netcow/root. The hooks of the initramfs systems call it; netcow.cmdline(7) has the words.',
   ],
   operands: ['[netcow:URL|ROOT]'],
   options: ['stage'],
@@ -54,7 +54,7 @@ async function runBoot(call: Call): Promise<number> {
   const { stage } = call.options
   const say = consoleOf(call)
   // The rule is asked for where an initramfs is made, perhaps without a /proc.
-  const commandLine = stage === 'rule' ? '' : readFileSync('/proc/cmdline', 'utf8')
+  const commandLine = stage === 'rule' ? '' : bootCommandLine()
   const exitCode = await takeStages(call, commandLine, say).catch((error: unknown) => {
     say(lineOf(error))
     return exitCodeOf(error)
