@@ -48,8 +48,9 @@ export function readResumeRecord(index: number): ResumeRecord {
   return ResumeRecord.parse(read(`nbd${index}.resume`, index))
 }
 
+/** All there is about the device, the socket of a daemon that was killed, too. */
 export function removeRunFiles(index: number): void {
-  for (const kind of ['json', 'resume']) {
+  for (const kind of ['json', 'resume', 'sock']) {
     rmSync(`${RUN_DIRECTORY}/nbd${index}.${kind}`, { force: true })
   }
 }

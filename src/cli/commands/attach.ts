@@ -7,6 +7,7 @@ import { ask } from '../control.ts'
 import { type Launch, launchDaemon } from '../launch.ts'
 import type { OptionName, Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
+import { requireRoot } from '../rights.ts'
 import { type ResumeRecord, readResumeRecord, resumeArgv } from '../run-files.ts'
 
 /** Partitions of images are wanted, and the module makes none unless it is told to. */
@@ -33,9 +34,7 @@ async function runAttach(call: Call): Promise<number> {
   const record = options.resume === undefined ? undefined : resumeRecord(options.resume, call)
   // Found wrong here, an option is reported before anything is started.
   if (record === undefined) await attachPlan(operands[0] ?? '', options)
-  if (process.getuid?.() !== 0) {
-    throw new KernelRefused('only root may attach a device', { advice: 'run it with sudo' })
-  }
+  requireRoot('attach a device')
   if (options.resume !== undefined) await refuseWhileServed(options.resume)
   const launch =
     record === undefined ? { argv, options, directory: process.cwd() } : resumption(record)
@@ -74,6 +73,7 @@ function resumeRecord(index: number, { operands: [image] }: Call): ResumeRecord 
   if (image !== undefined) {
     throw new UsageError('--resume takes no image: it goes on with the one of the device')
   }
+  requireRoot('take over a device')
   return readResumeRecord(index)
 }
 

@@ -2,7 +2,9 @@ import { UsageError } from '../../errors.ts'
 import { detachDevice } from '../detach.ts'
 import type { Call, Command } from '../command.ts'
 import { deviceIndex } from '../options.ts'
+import { requireRoot } from '../rights.ts'
 import { attachedDevices } from '../run-files.ts'
+import { exitCodeOf, lineOf } from '../terminal.ts'
 
 export const detach: Command = {
   name: 'detach',
@@ -18,9 +20,17 @@ async function runDetach({ operands: [device], options, terminal }: Call): Promi
     throw new UsageError('detach needs a device or --all, and not both')
   }
   const indexes = device === undefined ? attachedDevices() : [deviceIndex(device)]
+  requireRoot('detach a device')
+  let exitCode = 0
   for (const index of indexes) {
-    await detachDevice(index)
-    terminal.say('info', `/dev/nbd${index} is detached`)
+    try {
+      await detachDevice(index)
+      terminal.say('info', `/dev/nbd${index} is detached`)
+    } catch (error) {
+      // One that is in use, such as that of the root, keeps none of the others.
+      terminal.say('error', lineOf(error))
+      exitCode ||= exitCodeOf(error)
+    }
   }
-  return 0
+  return exitCode
 }

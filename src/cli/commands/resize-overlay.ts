@@ -4,6 +4,7 @@ import { limitDirtyPagesOf } from '../../kernel/dirty-pages.ts'
 import type { Call, Command } from '../command.ts'
 import { ask } from '../control.ts'
 import { deviceIndex } from '../options.ts'
+import { requireRoot } from '../rights.ts'
 import { parseSize } from '../size.ts'
 
 export const resizeOverlay: Command = {
@@ -21,6 +22,7 @@ async function runResizeOverlay({ operands: [device = '', size = ''] }: Call): P
   const limitBytes = parseSize(size)
   if (limitBytes === undefined) throw new UsageError(`'${size}' is not a size such as 64M or 1G`)
   const index = deviceIndex(device)
+  requireRoot('ask the daemon of a device')
   await ask(index, { kind: 'resize-overlay', limitBytes })
   const answer = await ask(index, { kind: 'status' })
   if (answer.kind === 'status' && answer.status.overlay?.kind === 'memory') {

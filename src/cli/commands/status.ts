@@ -3,6 +3,7 @@ import type { Call, Command } from '../command.ts'
 import { ask } from '../control.ts'
 import type { DeviceStatus } from '../device-status.ts'
 import { deviceIndex } from '../options.ts'
+import { requireRoot } from '../rights.ts'
 import { attachedDevices } from '../run-files.ts'
 import { formatSize } from '../size.ts'
 
@@ -18,6 +19,7 @@ export const status: Command = {
 }
 
 async function runStatus({ operands: [device], options, terminal }: Call): Promise<number> {
+  requireRoot('ask the daemon of a device')
   const indexes = device === undefined ? attachedDevices() : [deviceIndex(device)]
   const statuses = await Promise.all(indexes.map(statusOf))
   if (options.json) {
