@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../cli/command.ts'
 import { detachDevice } from '../cli/detach.ts'
 import { OWN_EXECUTABLE, scriptOf } from '../cli/launch.ts'
-import { attachedDevices, readFacts } from '../cli/run-files.ts'
+import { attachedDevices } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { isConnected, mountPointsOf } from '../kernel/block-sysfs.ts'
 import { syncAll } from '../kernel/ffi.ts'
+import { ended } from '../kernel/lifetime.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { mountPoints, remountReadOnly, unmountLazily, unmountNow } from '../kernel/mounts.ts'
 import { type Ending, endMachine, isEnding } from '../kernel/restart.ts'
@@ -24,11 +25,8 @@ import { type Ending, endMachine, isEnding } from '../kernel/restart.ts'
 const OLD_ROOT = '/oldroot'
 /** File systems in file systems: each round frees what the one before was mounted on. */
 const MOST_ROUNDS = 32
-/** An overlay on a disk may have much to write. */
-const DAEMON_ENDS_MS = 30_000
 /** One that waits for the server does not end. */
 const PROCESS_ENDS_MS = 5000
-const LOOK_AGAIN_MS = 20
 const DONE = 'the root is taken apart'
 /** How long the work may take: what systemd waits for anything, unless it says, and ten minutes at most. */
 const USUAL_S = 90
@@ -206,16 +204,13 @@ function attempt(work: () => unknown): boolean {
 /** A device that is still in use stays, and its daemon with it. */
 async function detachAll(say: (line: string) => void): Promise<void> {
   for (const index of attachedDevices()) {
-    const daemon = readFacts(index).pid
     try {
       unmountAllOf(index)
       await detachDevice(index)
       say(`/dev/nbd${index} is detached`)
     } catch (error) {
       if (isConnected(index)) say(`/dev/nbd${index} stays: ${lineOf(error)}`)
-      continue
     }
-    await ended(daemon, DAEMON_ENDS_MS)
   }
 }
 
@@ -226,21 +221,4 @@ async function detachAll(say: (line: string) => void): Promise<void> {
 function unmountAllOf(index: number): void {
   for (let round = 0; round < MOST_ROUNDS; round++)
     if (!mountPointsOf(index).some((point) => attempt(() => unmountNow(point)))) return
-}
-
-/** Until a process has ended, what it writes to may not be complete, and is in use. */
-async function ended(pid: number, mostMs: number): Promise<void> {
-  for (let waitedMs = 0; waitedMs < mostMs; waitedMs += LOOK_AGAIN_MS) {
-    if (!isAlive(pid)) return
-    await sleep(LOOK_AGAIN_MS)
-  }
-}
-
-/** Nobody may have asked how it ended: then it is there, and dead (proc_pid_stat(5)). */
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
-  } catch {
-    return false
-  }
 }

@@ -26,6 +26,8 @@ export function surviveEverything(log: KernelLog | undefined, index: number): vo
   // process because the disconnect waits for requests, which only we can answer.
   process.on('SIGTERM', () => {
     const child = spawn(OWN_EXECUTABLE, ['detach', `/dev/nbd${index}`], { stdio: 'ignore' })
+    // It waits for our end.
+    child.unref()
     child.on('error', grumble)
     child.on('exit', () => {
       if (isConnected(index)) log?.write('info', `/dev/nbd${index} is in use; serving on`)
