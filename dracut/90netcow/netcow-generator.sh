@@ -17,8 +17,7 @@ UNIT
 
 netcow_finds_root || exit 0
 options=$(getarg rootflags=)
-# The overlay takes the writes, so a root is writable unless the user says ro, or wants no overlay.
-if getargbool 0 ro || netcow_read_only; then mode=ro; else mode=rw; fi
+mode=$(netcow_mode)
 type=$(getarg rootfstype=)
 
 mkdir -p "$early/initrd-root-fs.target.requires"

@@ -15,18 +15,20 @@ netcow_wanted() {
   return 1
 }
 
-# Whether the image is a file on a local disk, so that no network is needed for it.
+# Whether the image is a file on a local disk, so that no network is needed for it. The last word counts.
 netcow_local() {
+  netcow_remote=1
   for netcow_word in $(getcmdline); do
     case $netcow_word in
       root=netcow:* | netroot=netcow:* | rd.netcow=* | netcow=*) ;;
       *) continue ;;
     esac
     case ${netcow_word#*netcow[=:]} in
-      LABEL=* | UUID=* | PARTLABEL=* | PARTUUID=* | /dev/*) return 0 ;;
+      LABEL=* | UUID=* | PARTLABEL=* | PARTUUID=* | /dev/*) netcow_remote=0 ;;
+      *) netcow_remote=1 ;;
     esac
   done
-  return 1
+  return "$netcow_remote"
 }
 
 # Whether a DHCP server is to say where the root is.
@@ -51,6 +53,19 @@ netcow_read_only() {
     none, | *,none) return 0 ;;
   esac
   return 1
+}
+
+# How the root is to be mounted. The overlay takes the writes, so it is writable unless the user says ro
+# last, or wants no overlay.
+netcow_mode() {
+  netcow_mode=rw
+  for netcow_word in $(getcmdline); do
+    case $netcow_word in
+      ro | rw) netcow_mode=$netcow_word ;;
+    esac
+  done
+  if netcow_read_only; then netcow_mode=ro; fi
+  echo "$netcow_mode"
 }
 
 # Attaches the image unless that is done; $1 is what netroot said, if anything.
