@@ -137,10 +137,11 @@ t.test('dnsmasq gives an address', { skip: (await lacking()) ?? false }, async (
     import { wantedNetwork } from './src/boot/network/ip-word.ts'
     import { setUpNetwork } from './src/boot/network/network.ts'
     await setUpNetwork(wantedNetwork('BOOTIF=01-52-54-00-12-34-56'), 60_000, console.error)`
-  // The last try came to the address, and no further.
+  // The last try came to the address, and no further; the one before to a question.
   const script = `
     mount -t tmpfs tmpfs /run
     ip link set card0 up
+    ip route add default dev card0
     for last in 0 1 2 3 4 5 6 7 8 9; do ip addr add 192.0.2.1$last/24 broadcast + dev card0; done
     "$0" --input-type=module --eval "$1" || exit
     ip -oneline -4 addr show dev card0
@@ -154,4 +155,25 @@ t.test('dnsmasq gives an address', { skip: (await lacking()) ?? false }, async (
   t.match(stdout, /^1400$/m)
   t.match(stdout, /^IPV4DNS0='192\.0\.2\.7'$/m)
   t.ok(stdout.includes(`root path ${ROOT_PATH}\n`), 'quoted for a shell')
+})
+
+t.test('a network that is there is left alone', { skip: (await lacking()) ?? false }, async (t) => {
+  const ask = `
+    import { setUpNetwork } from './src/boot/network/network.ts'
+    await setUpNetwork({ how: 'dhcp' }, 0, console.error)`
+  const script = `
+    mount -t sysfs sysfs /sys
+    mount -t tmpfs tmpfs /run
+    ip link add card0 type veth peer name card1
+    ip link set card1 up
+    ip link set card0 up
+    ip addr add 192.0.2.5/24 dev card0
+    ip route add default via 192.0.2.1 dev card0
+    "$0" --input-type=module --eval "$1" || exit
+    ls /run
+    ip -4 route`
+  const command = ['--net', '--mount', 'sh', '-c', script, process.execPath, ask]
+  const { stdout } = await run('unshare', command)
+  t.match(stdout, /^default via 192\.0\.2\.1 dev card0 *$/m)
+  t.notMatch(stdout, /net-card0/)
 })

@@ -3,6 +3,7 @@ import { existsSync, globSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { KernelRefused, SourceUnavailable } from '../../errors.ts'
+import { routerOf } from '../keep/boot-interface.ts'
 import { type Card, cards, hasCarrier, isNamed } from './cards.ts'
 import { askForLease } from './dhcp-client.ts'
 import type { Address, Wanted } from './ip-word.ts'
@@ -34,7 +35,7 @@ export async function setUpNetwork(
   timeoutMs: number | undefined,
   say: (line: string) => void,
 ): Promise<void> {
-  if (wanted.how === 'none' || globSync('/run/net-*.conf').length > 0) return
+  if (wanted.how === 'none' || isSetUp()) return
   const startedMs = performance.now()
   for (;;) {
     for (const card of await linked(wanted.card)) {
@@ -49,6 +50,12 @@ export async function setUpNetwork(
     if (timeoutMs !== undefined && waitedMs >= timeoutMs) throw new SourceUnavailable(line)
     say(`${line}, asking again`)
   }
+}
+
+/** By us or whoever leaves such files; by the kernel with an ip= of its own, or by hand in a shell. */
+function isSetUp(): boolean {
+  if (globSync('/run/net-*.conf').length > 0) return true
+  return cards(undefined).some(({ name }) => routerOf(name) !== undefined)
 }
 
 function complaint({ card }: Wanted, waitedMs: number): string {
@@ -72,8 +79,9 @@ async function linked(wanted: string | undefined): Promise<Card[]> {
 
 async function settingsOf(how: 'dhcp' | Address, card: Card): Promise<Settings | undefined> {
   if (how !== 'dhcp') return { address: how }
-  // For as long as there is no address, everything leaves by this card.
-  await ip(['route', 'add', 'default', 'dev', card.name])
+  // For as long as there is no address, everything leaves by this card. A try that was killed may have
+  // left that behind.
+  await ip(['route', 'replace', 'default', 'dev', card.name])
   try {
     const answer = await askForLease(card.hardware)
     if (answer === undefined) return undefined
