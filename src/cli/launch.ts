@@ -65,8 +65,16 @@ export async function launchDaemon(
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
-  const over = once(child, 'exit')
   child.unref()
+  return await outcomeOf(child, waiting)
+}
+
+/** What becomes of a daemon, which speaks through descriptor 3. Throws `KernelRefused` if it does not say. */
+export async function outcomeOf(
+  child: ChildProcess,
+  waiting: (line: string) => void,
+): Promise<Outcome> {
+  const over = once(child, 'exit')
   const channel = child.stdio[3] as Readable
   try {
     for await (const line of createInterface({ input: channel })) {
@@ -78,6 +86,8 @@ export async function launchDaemon(
     // Whoever keeps the daemon has the other end, too, and would keep us waiting for its end.
     channel.destroy()
   }
+  // Whoever keeps it may end later, and nothing else would keep this process until then.
+  child.ref()
   const [code, signal] = await over
   throw new KernelRefused(`the daemon ended before the device was there (${signal ?? code})`)
 }
