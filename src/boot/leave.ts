@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { keepNetwork } from './keep/keep-network.ts'
 import { REFUGE, makeRefuge, switchRootUnmountsFirst } from './refuge.ts'
@@ -34,7 +33,6 @@ export async function prepareToLeave({ root, hosts, ipWords }: Leaving, say: Say
     refuseSleep()
     if (hasSystemd) say('suspend is switched off: a root on the network would not wake up')
   })
-  await step('the daemon may be killed at shutdown', say, async () => spareDaemons())
   await step('at shutdown the root will only be made read-only', say, async () => {
     if (!hasSystemd) return
     if (dracutTakesOver(root)) say("dracut's own shutdown will take the root apart")
@@ -72,12 +70,4 @@ function refuseSleep(): void {
   const verbs = ['Suspend', 'Hibernation', 'SuspendThenHibernate', 'HybridSleep']
   const lines = verbs.map((verb) => `Allow${verb}=no\n`)
   writeFileSync(join(folder, '50-netcow.conf'), `[Sleep]\n${lines.join('')}`)
-}
-
-/** sysvinit's last script kills everything but what is named here. */
-function spareDaemons(): void {
-  const folder = '/run/sendsigs.omit.d'
-  mkdirSync(folder, { recursive: true })
-  const pids = attachedDevices().map((index) => readFacts(index).pid)
-  writeFileSync(join(folder, 'netcow'), pids.map((pid) => `${pid}\n`).join(''))
 }

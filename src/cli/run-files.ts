@@ -9,6 +9,8 @@ import { DeviceFacts } from './device-status.ts'
  */
 
 export const RUN_DIRECTORY = '/run/netcow'
+/** sysvinit's last script kills everything but the processes named in files there. */
+const SPARED = '/run/sendsigs.omit.d'
 
 const ResumeRecord = z.object({
   /** The words of the attach, without the device. May hold what is nobody's business. */
@@ -32,6 +34,8 @@ export function makeRunDirectory(): void {
 }
 
 export function writeFacts(index: number, facts: DeviceFacts): void {
+  mkdirSync(SPARED, { recursive: true })
+  writeFileSync(`${SPARED}/netcow-nbd${index}`, `${facts.pid}\n`)
   replace(`nbd${index}.json`, facts, 0o644)
 }
 
@@ -53,6 +57,7 @@ export function removeRunFiles(index: number): void {
   for (const kind of ['json', 'resume', 'sock']) {
     rmSync(`${RUN_DIRECTORY}/nbd${index}.${kind}`, { force: true })
   }
+  rmSync(`${SPARED}/netcow-nbd${index}`, { force: true })
 }
 
 /** The N of every /dev/nbdN that netcow attached, in order. */
