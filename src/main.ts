@@ -37,6 +37,8 @@ async function run(words: readonly string[]): Promise<number> {
   )
 }
 
+// What ends because nothing is left to wait for has not been done.
+process.exitCode = 1
 void run(process.argv.slice(2)).then((exitCode) => {
   process.exitCode = exitCode
 })
