@@ -1,7 +1,7 @@
-import { writeSync } from 'node:fs'
 import { type FileHandle, constants, open } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import type { Terminal } from './terminal.ts'
+import { writeAll } from './write-all.ts'
 
 /** Takes the bytes of a disk in order, for what the user named as the place of a copy. */
 export interface Sink extends AsyncDisposable {
@@ -82,15 +82,11 @@ class Device implements Sink {
 
   async put(bytes: Uint8Array | undefined, length: number): Promise<void> {
     try {
-      for (const piece of bytes === undefined ? zeroes(length) : [bytes]) this.#write(piece)
+      const pieces = bytes === undefined ? zeroes(length) : [bytes]
+      for (const piece of pieces) writeAll(this.#handle.fd, piece)
     } catch (error) {
       unwritable(this.#path, error)
     }
-  }
-
-  #write(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;)
-      done += writeSync(this.#handle.fd, bytes, done, bytes.length - done)
   }
 
   /** A disk says only then that it could not keep what was written. */

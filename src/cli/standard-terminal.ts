@@ -1,4 +1,9 @@
+import { fstatSync } from 'node:fs'
+import { UsageError } from '../errors.ts'
 import { LEVELS, type Level, type Terminal } from './terminal.ts'
+import { writeAll } from './write-all.ts'
+
+const STANDARD_OUTPUT = 1
 
 /** The process's own streams: results on standard output, everything else on standard error. */
 export class StandardTerminal implements Terminal {
@@ -6,8 +11,17 @@ export class StandardTerminal implements Terminal {
   readonly watched = process.stderr.isTTY
 
   /** Waits until they are on their way: the bytes belong to the caller again. */
-  out(text: string | Uint8Array): Promise<void> {
-    return new Promise((resolve) => process.stdout.write(text, () => resolve()))
+  async out(text: string | Uint8Array): Promise<void> {
+    if (isStream()) {
+      await new Promise<void>((resolve) => process.stdout.write(text, () => resolve()))
+      return
+    }
+    try {
+      writeAll(STANDARD_OUTPUT, typeof text === 'string' ? Buffer.from(text) : text)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new UsageError(`cannot write to standard output: ${reason}`, { cause })
+    }
   }
 
   say(level: Level, line: string): void {
@@ -18,4 +32,13 @@ export class StandardTerminal implements Terminal {
   draw(text: string): void {
     process.stderr.write(text)
   }
+}
+
+/**
+ * Whether it may have to be waited for. Of what is written to a file Node forgets what a full disk had
+ * no room for, and of what is written to a disk everything.
+ */
+function isStream(): boolean {
+  const stats = fstatSync(STANDARD_OUTPUT)
+  return process.stdout.isTTY || stats.isFIFO() || stats.isSocket()
 }

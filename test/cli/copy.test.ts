@@ -75,22 +75,30 @@ t.test('a disk holds zeroes where the image has them, whatever it held', { skip 
   const disk = readFileSync(device)
   t.ok(disk.subarray(0, bytes.length).equals(bytes))
   t.ok(disk.subarray(bytes.length).equals(held.subarray(bytes.length)), 'and no more is written')
+  writeFileSync(device, held)
+  await run('sh', ['-c', '"$1" copy "$2" - >"$3"', 'sh', executable, image, device])
+  t.ok(readFileSync(device).equals(disk), 'as standard output, too')
 })
 
 t.test('what has no room ends in an error', { skip: root ? false : 'needs root' }, async (t) => {
   const mounted = 'mount -t tmpfs -o size=2304k netcow "$1" && exec "$2" copy "$3" "$1/out"'
+  const redirected = mounted.replace('"$1/out"', '- >"$1/out"')
   const folder = join(directory, 'small')
   execFileSync('mkdir', [folder])
   // A part of its last piece fits.
   const last = join(directory, 'last.qcow2')
   writeFileSync(raw, patterned(2_500_000))
   execFileSync('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', raw, last])
+  const small = (script: string) =>
+    ['unshare', '--mount', 'sh', '-c', script, 'sh', folder, executable, last] as const
   for (const [command, place] of [
-    [['unshare', '--mount', 'sh', '-c', mounted, 'sh', folder, executable, last], 'a file system'],
+    [small(mounted), 'a file system'],
+    [small(redirected), 'standard output'],
     [[executable, 'copy', last, '/dev/full'], '/dev/full'],
+    [['sh', '-c', '"$1" info "$2" >/dev/full', 'sh', executable, last], 'results of others'],
   ] as const) {
     const [name, ...words] = command
     const failed = await run(name, words).catch((error: { code: number; stderr: string }) => error)
-    t.match(failed, { code: 2, stderr: /^netcow: cannot write the copy: ENOSPC/ }, place)
+    t.match(failed, { code: 2, stderr: /^netcow: cannot write .*: ENOSPC/ }, place)
   }
 })
