@@ -33,10 +33,13 @@ export async function opened<T>(
 export class Opening extends Patience {
   readonly sources: (() => SourceState)[] = []
   readonly caches: (() => CacheCounters)[] = []
+  /** The paths of local files. */
+  readonly files: string[] = []
   readonly #identities: string[] = []
 
   /** A local file has been opened. */
   async openedFile(path: string, size: number): Promise<void> {
+    this.files.push(path)
     const stats = await stat(path)
     // A file that was written to since is another one; the time of a disk's name means nothing.
     this.#identities.push(`${size} bytes, ${stats.isFile() ? stats.mtimeMs : 'a disk'}`)

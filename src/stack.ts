@@ -74,6 +74,16 @@ export function openForReading(plan: ImagePlan, report: Report): Promise<BlockSo
   return opened(plan.openMs, report, (opening) => image(plan, opening))
 }
 
+/** The same, with the paths of all local files that they come from. */
+export function openWithFiles(
+  plan: ImagePlan,
+  report: Report,
+): Promise<{ readonly source: BlockSource; readonly files: readonly string[] }> {
+  return opened(plan.openMs, report, async (opening) => {
+    return { source: await image(plan, opening), files: opening.files }
+  })
+}
+
 /** A disk for others to use: from here on a failing source is waited for, for ever. */
 export function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
   return opened(plan.openMs, report, (opening) => served(plan, opening))

@@ -1,4 +1,4 @@
-import { type FileHandle, constants, open } from 'node:fs/promises'
+import { type FileHandle, constants, open, stat } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import type { Terminal } from './terminal.ts'
 import { writeAll } from './write-all.ts'
@@ -11,9 +11,19 @@ export interface Sink extends AsyncDisposable {
   finish(): Promise<void>
 }
 
-/** A file is written sparse, everything else whole. Throws `UsageError` for what cannot be written. */
-export async function openSink(out: string, terminal: Terminal): Promise<Sink> {
+/**
+ * A file is written sparse, everything else whole. Throws `UsageError` for what cannot be written, and
+ * for one of `sources`, which the copy is made of: to open it is to empty it.
+ */
+export async function openSink(
+  out: string,
+  sources: readonly string[],
+  terminal: Terminal,
+): Promise<Sink> {
   if (out === '-') return new StandardOutput(terminal)
+  for (const path of sources)
+    if (await areSame(path, out))
+      throw new UsageError('the image cannot be copied over itself', { where: { path: out } })
   const handle = await opened(out, 'w')
   const stats = await handle.stat()
   if (stats.isFile()) return new SparseFile(out, handle)
@@ -21,6 +31,14 @@ export async function openSink(out: string, terminal: Terminal): Promise<Sink> {
   await handle.close()
   // Refused by the kernel for what is mounted, or in use in another way.
   return new Device(out, await opened(out, constants.O_WRONLY | constants.O_EXCL), true)
+}
+
+/** Whether both names are of one file, or of one disk. */
+async function areSame(one: string, other: string): Promise<boolean> {
+  const [left, right] = await Promise.all([one, other].map((path) => stat(path).catch(() => {})))
+  if (!left || !right) return false
+  if (left.isBlockDevice() && right.isBlockDevice()) return left.rdev === right.rdev
+  return left.dev === right.dev && left.ino === right.ino
 }
 
 function opened(path: string, flags: string | number): Promise<FileHandle> {

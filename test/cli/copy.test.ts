@@ -2,10 +2,12 @@ import { execFile, execFileSync, spawn } from 'node:child_process'
 import {
   closeSync,
   constants,
+  copyFileSync,
   existsSync,
   openSync,
   readFileSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -55,6 +57,25 @@ t.test('a file gets the holes of a raw image', async (t) => {
   t.equal(size, 2 ** 30)
   t.ok(blocks * 512 < 2 ** 20, `${blocks} blocks`)
   t.ok(readFileSync(out).subarray(0, 100_000).equals(bytes.subarray(0, 100_000)))
+})
+
+t.test('an image is not copied over itself, nor over what lies below it', async (t) => {
+  const folder = t.testdir()
+  const [top, base, link] = ['top.qcow2', 'base.qcow2', 'link'].map((name) => join(folder, name))
+  copyFileSync(image, base!)
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', base!, top!])
+  execFileSync('qemu-img', ['rebase', '-u', '-f', 'qcow2', '-F', 'qcow2', '-b', 'base.qcow2', top!])
+  symlinkSync(base!, link!)
+  const before = readFileSync(base!)
+  for (const words of [
+    [base!, base!],
+    [base!, link!],
+    ['--backing', 'same-origin', top!, base!],
+  ]) {
+    const failed = { code: 2, stderr: /cannot be copied over itself/ }
+    await t.rejects(run(executable, ['copy', ...words]), failed, words.join(' '))
+    t.ok(readFileSync(base!).equals(before))
+  }
 })
 
 const root = process.getuid?.() === 0

@@ -1,6 +1,6 @@
 import { readBuffer } from '../../block/read-buffer.ts'
 import { type BlockSource, type Extent, extents } from '../../block/source.ts'
-import { openForReading } from '../../stack.ts'
+import { openWithFiles } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { asking } from '../passphrase.ts'
 import { imagePlan } from '../plan.ts'
@@ -24,8 +24,9 @@ export const copy: Command = {
 
 async function runCopy({ operands: [image = '', out = ''], options, terminal }: Call) {
   const plan = asking(await imagePlan(image, options), terminal)
-  await using source = await openForReading(plan, (line) => terminal.say('warn', line))
-  await using sink = await openSink(out, terminal)
+  const opened = await openWithFiles(plan, (line) => terminal.say('warn', line))
+  await using source = opened.source
+  await using sink = await openSink(out, opened.files, terminal)
   using progress = new Progress(terminal, source.size)
   for await (const piece of piecesAhead(source)) {
     await sink.put(piece.kind === 'data' ? await piece.bytes : undefined, piece.length)
