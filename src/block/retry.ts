@@ -37,8 +37,11 @@ interface Outage {
   readonly over: AbortController
   /** Until then nobody knocks, because the server asked for that. */
   notBeforeMs: number
-  reason: string
+  /** The newest failure. */
+  error: NetcowError
   tries: number
+  /** Others are answered, as by a cache that has what they want: only what has failed waits. */
+  isPartial: boolean
   waiting: number
   /** Said on the console, so that its end is said, too. */
   said: boolean
@@ -48,7 +51,8 @@ interface Outage {
 
 /**
  * Repeats what fails with an error that passes by itself. While the source is away only one of
- * those who wait knocks at a time, each in turn; whoever is let in lets in all the others.
+ * those who wait knocks at a time, each in turn; whoever is let in lets in all the others. What then
+ * fails again, while others are answered, waits for itself and holds up nobody else.
  */
 export class Persistence {
   readonly #policy: RetryPolicy
@@ -63,21 +67,24 @@ export class Persistence {
   get waiting(): Waiting | undefined {
     const outage = this.#outage
     if (outage === undefined) return undefined
-    const { reason, tries, waiting } = outage
-    return { reason, waitedMs: this.#lasted(outage), tries, reads: waiting }
+    const { error, tries, waiting } = outage
+    return { reason: error.line, waitedMs: this.#lasted(outage), tries, reads: waiting }
   }
 
   async run<T>(attempt: () => Promise<T> | T): Promise<T> {
-    if (this.#outage !== undefined) await this.#turn(this.#outage)
+    if (this.#outage?.isPartial === false) await this.#turn(this.#outage)
+    let failedAtMs: number | undefined
     for (;;) {
       this.#closing.signal.throwIfAborted()
       try {
         const value = await attempt()
-        this.#answered()
+        this.#answered(failedAtMs !== undefined)
         return value
       } catch (error) {
         const passes = this.#policy.passes(error)
-        if (passes && (await this.#wait(error))) continue
+        const again = failedAtMs !== undefined
+        failedAtMs ??= this.#policy.clock.now()
+        if (passes && (await this.#wait(error, failedAtMs, again))) continue
         if (this.#outage?.waiting === 0) this.#outage = undefined
         throw error
       }
@@ -89,16 +96,23 @@ export class Persistence {
     this.#closing.abort()
   }
 
-  /** Waits until it makes sense to try again; false when that would be too late. */
-  async #wait(error: NetcowError): Promise<boolean> {
+  /**
+   * Waits until it makes sense to try again; false when that would be too late.
+   *
+   * @param sinceMs when this attempt failed first: others may have been answered since
+   * @param again whether this is not its first failure
+   */
+  async #wait(error: NetcowError, sinceMs: number, again: boolean): Promise<boolean> {
     const { clock, timeoutMs } = this.#policy
-    const outage = (this.#outage ??= begun(error, clock.now()))
-    outage.reason = error.line
+    // What fails again although the last outage is over has seen that others are answered.
+    const outage = (this.#outage ??= begun(error, sinceMs, again))
+    if (!again) outage.isPartial = false
+    outage.error = error
     if (error instanceof SourceUnavailable) {
       outage.notBeforeMs = Math.max(outage.notBeforeMs, clock.now() + error.retryAfterMs)
     }
     if (this.#lasted(outage) + this.#pauseMs(outage) > timeoutMs) return false
-    this.#say(outage, error)
+    this.#say(outage)
     await this.#turn(outage)
     return true
   }
@@ -110,7 +124,7 @@ export class Persistence {
     const turn = async () => {
       await before
       if (signal.aborted) return
-      await this.#policy.clock.sleep(this.#pauseMs(outage), signal).catch(() => {})
+      await this.#pause(outage, signal).catch(() => {})
       // What fails together is one failure; only who knocks makes the next pause longer.
       outage.tries++
     }
@@ -120,23 +134,32 @@ export class Persistence {
     outage.waiting--
   }
 
+  /** A pause that the server asked for may be long, and is said again while it lasts. */
+  async #pause(outage: Outage, signal: AbortSignal): Promise<void> {
+    for (let leftMs = this.#pauseMs(outage); leftMs > 0; leftMs -= REPEAT_LINE_MS) {
+      this.#say(outage, leftMs)
+      await this.#policy.clock.sleep(Math.min(leftMs, REPEAT_LINE_MS), signal)
+    }
+  }
+
   #pauseMs({ notBeforeMs, tries }: Outage): number {
     return Math.max(0, notBeforeMs - this.#policy.clock.now()) + backoffMs(tries)
   }
 
-  #answered(): void {
+  #answered(hadFailed: boolean): void {
     const outage = this.#outage
-    if (outage === undefined) return
+    if (outage === undefined || (outage.isPartial && !hadFailed)) return
     this.#outage = undefined
     outage.over.abort()
     if (outage.said) this.#policy.report(`the source answers again after ${this.#waited(outage)}`)
   }
 
-  #say(outage: Outage, error: NetcowError): void {
+  #say(outage: Outage, leftMs = 0): void {
+    const { error } = outage
     const changed = error instanceof SourceChanged
     const now = this.#policy.clock.now()
     if (now - this.#saidAtMs < (changed ? REPEAT_CHANGED_MS : REPEAT_LINE_MS)) return
-    if (!changed && this.#lasted(outage) < UNSAID_MS) return
+    if (!changed && this.#lasted(outage) + leftMs < UNSAID_MS) return
     this.#saidAtMs = now
     outage.said = true
     const times = `${this.#waited(outage)}, try ${outage.tries}`
@@ -152,13 +175,14 @@ export class Persistence {
   }
 }
 
-function begun(error: NetcowError, now: number): Outage {
+function begun(error: NetcowError, sinceMs: number, isPartial: boolean): Outage {
   return {
-    sinceMs: now,
+    sinceMs,
     over: new AbortController(),
-    notBeforeMs: now,
-    reason: error.line,
+    notBeforeMs: sinceMs,
+    error,
     tries: 1,
+    isPartial,
     waiting: 0,
     said: false,
     turns: Promise.resolve(),

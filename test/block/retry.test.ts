@@ -1,5 +1,7 @@
 import t from 'tap'
+import type { Clock } from '../../src/block/clock.ts'
 import { Patience, Persistence, RetrySource } from '../../src/block/retry.ts'
+import type { Completion } from '../../src/block/source.ts'
 import { ImageInvalid, SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
@@ -12,6 +14,33 @@ conforms(t, 'retry', content, async () => {
   const patience = new Patience(Infinity, () => {})
   return new RetrySource(new FaultySource(content), patience)
 })
+
+/** Time that goes by only when it is told to. */
+class HeldClock implements Clock {
+  #now = 0
+  readonly #sleepers = new Set<{ readonly untilMs: number; readonly wake: () => void }>()
+
+  now(): number {
+    return this.#now
+  }
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const sleeper = { untilMs: this.#now + ms, wake: resolve }
+    this.#sleepers.add(sleeper)
+    signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
+    return promise.finally(() => this.#sleepers.delete(sleeper))
+  }
+  leap(ms: number): void {
+    this.#now += ms
+    for (const { untilMs, wake } of this.#sleepers) if (untilMs <= this.#now) wake()
+  }
+}
+
+/** Whether it is over once everything has run that runs without waiting. */
+async function settledSoon(work: Completion): Promise<boolean> {
+  const later = new Promise((resolve) => setImmediate(resolve, false))
+  return (await Promise.race([Promise.resolve(work).then(() => true), later])) === true
+}
 
 /** A source in use, whose failures cost no time, and what the user was told. */
 function inUse(before: (read: number) => void) {
@@ -94,6 +123,49 @@ t.test('a source that asked us to stay away is not asked before', async (t) => {
   await Promise.all(reads)
   t.strictSame(asked.slice(0, 3), [0, 0, 0])
   t.ok(asked.slice(3).every((at) => at > 30_000))
+})
+
+t.test('a long pause that the server asks for is said at once, and again and again', async (t) => {
+  const { source, lines } = inUse((read) => {
+    if (read === 1) throw new SourceUnavailable('busy', { retryAfterMs: 60_000 })
+  })
+  await source.read(new Uint8Array(1), 0)
+  t.match(lines[0], /^waiting for the source \(0 s, try 1\): busy/)
+  t.match(lines.at(-1), /answers again after 60 s/)
+  t.equal(lines.length, 8)
+})
+
+t.test('what fails while others are answered holds up nobody, and is said', async (t) => {
+  const clock = new HeldClock()
+  const lines: string[] = []
+  const patience = new Patience(0, (line) => lines.push(line), clock)
+  patience.useBegins()
+  let mended = false
+  let knocks = 0
+  const base = new FaultySource(content, (_read, offset) => {
+    if (offset < 1000 || mended) return
+    knocks++
+    throw new SourceUnavailable('one slice is away')
+  })
+  const source = new RetrySource(base, patience)
+  const broken = source.read(new Uint8Array(1), 2000)
+  // Nobody knows yet that others are answered.
+  const other = source.read(new Uint8Array(1), 0)
+  while (!(await settledSoon(other))) clock.leap(250)
+  const before = clock.now()
+  for (let offset = 1; offset < 100; offset++) await source.read(new Uint8Array(1), offset)
+  t.equal(clock.now(), before, 'reads of the rest take no time')
+  for (let leaps = 0; leaps < 100; leaps++) {
+    clock.leap(1000)
+    await source.read(new Uint8Array(1), 0)
+  }
+  t.ok(knocks < 20, `${knocks} knocks in 100 s, beside 200 answers`)
+  t.ok(source.waiting && source.waiting.waitedMs >= 100_000, 'the time is not that of the others')
+  const waits = lines.filter((line) => line.startsWith('waiting'))
+  t.ok(waits.length >= 5 && waits.length <= 10, `${waits.length} lines`)
+  mended = true
+  while (!(await settledSoon(broken))) clock.leap(1000)
+  t.equal(source.waiting, undefined)
 })
 
 t.test(
