@@ -29,10 +29,13 @@ export interface Sink<T> {
 /** A connection that is slower is as good as none; eight of them still make a modem's speed. */
 const DRIP_BYTES = 4096
 
+/** What a connection fails with that its server gives up while the next request is on its way. */
+const GIVEN_UP = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'])
+
 /** One GET: no HEAD, no `Accept-Encoding`. Times are milliseconds since the request was sent. */
 export function exchange<T>(request: Exchange, sink: Sink<T>): Promise<T> {
   const { promise, resolve, reject } = Promise.withResolvers<T>()
-  const { dispatcher, url, headers, signal } = request
+  const { signal } = request
   const handler = new Handler(request, sink, resolve, reject)
   if (signal !== undefined) {
     const abort = () => handler.abort(signal.reason)
@@ -43,8 +46,7 @@ export function exchange<T>(request: Exchange, sink: Sink<T>): Promise<T> {
       promise.then(forget, forget)
     }
   }
-  const target = { origin: url.origin, path: url.pathname + url.search, method: 'GET' } as const
-  dispatcher.dispatch({ ...target, headers: { 'user-agent': 'netcow', ...headers } }, handler)
+  handler.send()
   return promise
 }
 
@@ -57,6 +59,7 @@ class Handler<T> implements Dispatcher.DispatchHandler {
   #startedMs = performance.now()
   #begun = false
   #over = false
+  #sent = 0
   #dripSinceMs = 0
   #dripped = 0
 
@@ -70,6 +73,13 @@ class Handler<T> implements Dispatcher.DispatchHandler {
     this.#sink = sink
     this.#resolve = resolve
     this.#reject = reject
+  }
+
+  send(): void {
+    const { dispatcher, url, headers } = this.#request
+    const target = { origin: url.origin, path: url.pathname + url.search, method: 'GET' } as const
+    this.#sent++
+    dispatcher.dispatch({ ...target, headers: { 'user-agent': 'netcow', ...headers } }, this)
   }
 
   /** The sink's memory may be used for something else once this returns. */
@@ -115,8 +125,17 @@ class Handler<T> implements Dispatcher.DispatchHandler {
     if (!this.#over) this.#try(() => this.#settle(this.#sink.end(this.#elapsedMs())))
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onResponseError(
+    _controller: Dispatcher.DispatchController,
+    error: Error & { readonly code?: string },
+  ): void {
     if (this.#over) return
+    // Servers end connections that were idle for a while, perhaps just now: that is no failure.
+    if (!this.#begun && this.#sent === 1 && GIVEN_UP.has(error.code ?? '')) {
+      // Not before the dispatcher is through with this one.
+      setImmediate(() => this.#over || this.send())
+      return
+    }
     const failure = wireError(error, { url: shown(this.#request.url) })
     if (this.#begun) this.#cut(failure)
     else this.#fail(failure)

@@ -27,24 +27,24 @@ t.test('one request opens a file and brings its head', async (t) => {
   t.equal(server.log.at(-1)?.method, 'GET')
 })
 
-const passing: readonly (readonly [string, Fault])[] = [
+const passing: readonly (readonly [string, ...Fault[]])[] = [
   ['503', { kind: 'status', status: 503 }],
   ['429', { kind: 'status', status: 429 }],
   ['408', { kind: 'status', status: 408 }],
   ['500', { kind: 'status', status: 500 }],
   ['502', { kind: 'status', status: 502 }],
   ['a stall before the headers', { kind: 'stall' }],
-  ['a reset before the headers', { kind: 'reset' }],
+  ['a connection that is reset twice', { kind: 'reset' }, { kind: 'reset' }],
   ['a body that breaks off at once', { kind: 'reset', afterBytes: 0 }],
   ['a long body', { kind: 'long', extraBytes: 5 }],
   ['another range', { kind: 'headers', headers: { 'content-range': 'bytes 1-1000/300000' } }],
   ['no range in a 206', { kind: 'headers', headers: { 'content-range': undefined } }],
   ['a compressed body', { kind: 'gzip' }],
 ]
-for (const [name, fault] of passing) {
+for (const [name, ...faults] of passing) {
   t.test(`${name} is a failure that passes, and the next read is right`, async (t) => {
     await using source = await open()
-    server.faults.push(fault)
+    server.faults.push(...faults)
     const target = new Uint8Array(20_000)
     await t.rejects(source.read(target, 4096), SourceUnavailable)
     await source.read(target, 4096)
@@ -63,6 +63,19 @@ for (const kind of ['stall', 'reset', 'close'] as const) {
     const { requests, bytes } = server.traffic('/image')
     t.equal(requests - before.requests, 3)
     t.equal(bytes - before.bytes, 20_000, 'nothing was fetched twice')
+  })
+}
+
+for (const kind of ['reset', 'close'] as const) {
+  t.test(`a connection given up just when it is used again is no failure: ${kind}`, async (t) => {
+    await using source = await open()
+    const before = server.traffic('/image').requests
+    server.faults.push({ kind })
+    const target = new Uint8Array(1000)
+    await source.read(target, 4096)
+    t.strictSame(target, content.subarray(4096, 5096))
+    t.equal(server.traffic('/image').requests - before, 2)
+    t.equal(source.state.servers[0]?.failures, 0)
   })
 }
 
