@@ -74,6 +74,8 @@ function dispatcherOf(options: TransportOptions): Dispatcher {
     headersTimeout: timeouts.firstByteMs,
     bodyTimeout: timeouts.stallMs,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    // A server may promise more, but does not answer for what is between.
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
   }
   const tcp = { lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
   const secure = () => ({ ...tcp, secureContext: contextOf(tls), rejectUnauthorized: tls.verifies })

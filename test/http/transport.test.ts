@@ -142,6 +142,23 @@ t.test('a proxy that is away is waited for', async (t) => {
   }
 })
 
+t.test(
+  'no connection is kept for longer than NAT remembers, whatever the server says',
+  async (t) => {
+    plain.onRequest = () => ({ kind: 'headers', headers: { 'Keep-Alive': 'timeout=300' } })
+    t.teardown(() => {
+      plain.onRequest = () => undefined
+    })
+    const timers = t.capture(globalThis, 'setTimeout', globalThis.setTimeout)
+    await using source = await open(plain.url('/image'))
+    await reads(t, source)
+    // It is put away once it is through with its answer.
+    for (let turns = 0; turns < 5; turns++) await new Promise((resolve) => setImmediate(resolve))
+    const pauses = timers().map(({ args }) => args[1] ?? 0)
+    t.equal(Math.max(...pauses), 30_000)
+  },
+)
+
 t.test('literal IPv6 addresses', async (t) => {
   const { createServer } = await import('node:http')
   const { once } = await import('node:events')
