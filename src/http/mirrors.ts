@@ -113,7 +113,9 @@ export class Mirrors implements BlockSource {
         failures.push(...(error instanceof AggregateError ? error.errors : [error]))
       }
     }
-    throw failures.length > 0 ? worstOf(failures) : this.#sentAway()
+    if (failures.length === 0) throw this.#sentAway()
+    // One that wants to be left alone keeps nobody from the others.
+    throw worstOf(failures.toSorted((a, b) => retryAfterMs(a) - retryAfterMs(b)))
   }
 
   async extent(offset: number, length: number): Promise<Extent> {
@@ -239,6 +241,10 @@ export class Mirrors implements BlockSource {
       retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
     })
   }
+}
+
+function retryAfterMs(error: unknown): number {
+  return error instanceof SourceUnavailable ? error.retryAfterMs : 0
 }
 
 function least<T>(items: readonly T[], measure: (item: T) => number): T | undefined {

@@ -315,3 +315,20 @@ t.test('a server that wants to be left alone is, whatever else fails meanwhile',
   t.notOk(server.askedToStayAway)
   t.equal(server.pauseMs, 0)
 })
+
+t.test('nor does it keep anybody from another that fails only just now', async (t) => {
+  await using pair = await Pair.open()
+  const { clock } = pair
+  await using source = await pair.source({ clock })
+  await settled(source, pair)
+  const away = { kind: 'status', status: 503, headers: { 'Retry-After': '300' } } as const
+  pair.near.onRequest = () => away
+  pair.far.faults.push({ kind: 'status', status: 500 })
+  const patience = new Patience(0, () => {}, clock)
+  patience.useBegins()
+  const retry = new RetrySource(source, patience)
+  const target = new Uint8Array(5000)
+  await retry.read(target, 200_000)
+  t.strictSame(target, content.subarray(200_000, 205_000))
+  t.ok(clock.now() < 60_000, `after ${clock.now()} ms`)
+})
