@@ -46,7 +46,7 @@ export async function planBelow(
     ...rest,
     offset: 0,
     image: below,
-    http: httpBelow(plan),
+    http: httpBelow(plan, permission.kind === 'image'),
   }
   return {
     ...rest,
@@ -88,12 +88,13 @@ export async function dataFilePlan(
     if (file === undefined) throw outside(plan.image, inside, '--data-file')
   }
   const { sizeLimit: _limit, ...rest } = plan
-  return { ...rest, offset: 0, image: file, http: httpBelow(plan) }
+  const http = httpBelow(plan, plan.dataFile !== undefined)
+  return { ...rest, offset: 0, image: file, http }
 }
 
-/** A chained file may not lead elsewhere, and the mirrors are those of the image alone. */
-function httpBelow(plan: ImagePlan): HttpOptions {
-  return { ...plan.http, mirrors: [], staysAtOrigin: true }
+/** A file that only the image names may not lead elsewhere; the mirrors are those of the image alone. */
+function httpBelow(plan: ImagePlan, isNamedByUser: boolean): HttpOptions {
+  return { ...plan.http, mirrors: [], staysAtOrigin: !isNamedByUser }
 }
 
 function outside(image: ImageName, inside: string, option: string): ImageUnsupported {

@@ -43,6 +43,7 @@ export async function follow<T extends { readonly kind: string }>(
     if (route.staysAtOrigin && at.origin !== route.url.origin) {
       throw new SourceRefused('the server redirects a chained file to another server', {
         where: { url: shown(route.url), location: shown(at) },
+        advice: 'if you trust it, name the file with --backing URL or --data-file URL',
       })
     }
   }
