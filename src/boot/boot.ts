@@ -119,7 +119,7 @@ function leaving(root: string | undefined, { options }: BootWords, commandLine: 
 /** A proxy is all that the machine speaks to; the name of a server behind it may mean nothing here. */
 function hostsOf(image: URL, { proxy, mirror }: Options): string[] {
   if (proxy !== undefined) return [webAddress(proxy).hostname]
-  return [image, ...mirror.map(webAddress)].map(({ hostname }) => hostname)
+  return [image, ...mirror.map((url) => webAddress(url))].map(({ hostname }) => hostname)
 }
 
 async function attachRoot(

@@ -14,6 +14,17 @@ const TIMEOUTS = { connectMs: 10_000, firstByteMs: 20_000, stallMs: 15_000 }
 /** What in argv would be a secret that every user of the machine can read. */
 const SECRET = new Set(['authorization', 'cookie', 'proxy-authorization'])
 
+/** What says how a request is sent, and is not for the user to say. */
+const OURS = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'keep-alive',
+  'range',
+  'transfer-encoding',
+  'upgrade',
+])
+
 export async function httpOptions(image: ImageName, options: Options): Promise<HttpOptions> {
   if (options.mirror.length > 0 && image.kind !== 'url') {
     throw new UsageError('--mirror is for an image on a web server')
@@ -22,12 +33,12 @@ export async function httpOptions(image: ImageName, options: Options): Promise<H
   return {
     connections: options.connections,
     identity: options.identity,
-    mirrors: options.mirror.map(webAddress),
+    mirrors: options.mirror.map((url) => webAddress(url)),
     credentials,
     tls: await tlsOptions(image, options),
     ...(options.proxy !== undefined && {
       proxy: {
-        url: webAddress(options.proxy),
+        url: webAddress(options.proxy, 'Proxy-Authorization'),
         ...(proxyAuthorization !== undefined && { authorization: proxyAuthorization }),
       },
     }),
@@ -48,6 +59,9 @@ async function headers(
     })
   }
   const sections = headerFile(path === undefined ? '' : await textOf('--header-file', path), path)
+  const names = [...header.map(([name]) => name), ...[...sections.values()].flatMap(Object.keys)]
+  const ours = names.find((name) => OURS.has(name))
+  if (ours !== undefined) throw new UsageError(`the header ${ours} is netcow's own`)
   const own = { ...Object.fromEntries(header), ...sections.get('') }
   const { 'proxy-authorization': proxyAuthorization, ...sent } = own
   sections.delete('')

@@ -65,8 +65,16 @@ t.test('a secret is never printed, and never taken from the command line', async
     const url = 'http://user:s3cret@mirror.test/x'
     await t.rejects(parsed({ [name]: name === 'mirror' ? [url] : url }), {
       message: /a user name or a password/,
+      advice: name === 'proxy' ? /'Proxy-Authorization:/ : /'Authorization:/,
     })
   }
+})
+
+t.test('headers that say how a request is sent are refused', async (t) => {
+  const refused = { name: 'UsageError', message: /netcow's own/ }
+  await t.rejects(parsed({ header: ['X-Pool: 7', 'Connection: upgrade'] }), refused)
+  const text = '[https://mirror.test]\nrange: bytes=0-1\n'
+  await t.rejects(parsed({ 'header-file': file('ours', text) }), refused)
 })
 
 t.test('certificates are looked at before anything is opened', async (t) => {
