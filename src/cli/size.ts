@@ -7,12 +7,18 @@ const UNITS: Readonly<Record<string, number>> = {
   T: 2 ** 40,
 }
 
-/** Reads a size in bytes as qemu-img does: `65536`, `64K`, `1.5G`; undefined for anything else. */
+/** Reads a size in bytes as qemu-img does: `65536`, `0x10000`, `64K`, `1.5G`; undefined for anything else. */
 export function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?)([BKMGT]?)$/i.exec(text)
-  const [, digits, unit] = match ?? []
-  if (digits === undefined || unit === undefined) return undefined
-  const bytes = Number(digits) * UNITS[unit.toUpperCase()]!
+  const [, hex, digits, fraction, unit] =
+    /^(?:(0x[\da-f]+)|(\d+)(\.\d+)?([BKMGT]?))$/i.exec(text) ?? []
+  if (hex !== undefined) return whole(Number(hex))
+  const scale = UNITS[(unit ?? '').toUpperCase()]
+  // A part of a byte is a mistake; a tenth of a gigabyte is not, though it is no whole number of them.
+  if (digits === undefined || scale === undefined || (fraction && scale === 1)) return undefined
+  return whole(Math.floor(Number(`${digits}${fraction ?? ''}`) * scale))
+}
+
+function whole(bytes: number): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined
 }
 

@@ -6,7 +6,10 @@ t.test('sizes are read as qemu-img reads them', async (t) => {
   t.equal(parseSize('65536'), 65536)
   t.equal(parseSize('64k'), 65536)
   t.equal(parseSize('1.5G'), 1.5 * 2 ** 30)
-  for (const text of ['', 'G', '-1', '1X', '1 G', '99999999T']) t.equal(parseSize(text), undefined)
+  t.equal(parseSize('0.1G'), 107_374_182)
+  t.equal(parseSize('0x1F000'), 126_976)
+  for (const text of ['', 'G', '-1', '1X', '1 G', '99999999T', '1.5', '0x', '0x1G', '0.1B'])
+    t.equal(parseSize(text), undefined)
 })
 
 t.test('sizes are shown with three digits', async (t) => {
