@@ -56,12 +56,14 @@ export async function listen(
       return `${scheme}+unix:///${name}?socket=${path}`
     }
     case 'tcp': {
-      const host = endpoint.host === '' ? '::' : endpoint.host
+      // Without a host it is every address, of IPv6 where there is that, or else of IPv4.
+      const host = endpoint.host === '' ? undefined : endpoint.host
       await listening(server, () => server.listen({ host, port: endpoint.port }))
       const address = server.address()
-      const port = typeof address === 'object' ? address?.port : undefined
-      const literal = host.includes(':') ? `[${host}]` : host
-      return `${scheme}://${literal}:${port ?? endpoint.port}/${name}`
+      const bound = typeof address === 'object' && address !== null ? address : undefined
+      const shown = host ?? bound?.address ?? ''
+      const literal = shown.includes(':') ? `[${shown}]` : shown
+      return `${scheme}://${literal}:${bound?.port ?? endpoint.port}/${name}`
     }
   }
 }
