@@ -57,7 +57,7 @@ function isRedirect(answer: { readonly kind: string }): answer is Redirect {
 }
 
 function redirected(from: URL, location: string): URL {
-  const to = URL.parse(location, from)
+  const to = URL.parse(location.replaceAll(/[\x80-\xff]/g, percent), from)
   const where = { url: shown(from), location: to === null ? location : shown(to) }
   if (to === null || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
     throw new SourceRefused('the server redirects to something that is not a web address', {
@@ -68,4 +68,9 @@ function redirected(from: URL, location: string): URL {
     throw new SourceRefused('the server redirects from HTTPS to plain HTTP', { where })
   }
   return to
+}
+
+/** Bytes of a field, which come as characters of Latin-1, are no characters: UTF-8 has several for one. */
+function percent(byte: string): string {
+  return `%${byte.charCodeAt(0).toString(16).toUpperCase()}`
 }

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
 import { Mirrors } from '../../src/http/mirrors.ts'
@@ -219,6 +221,24 @@ t.test('a stable URL may lead to another version while the old one is still ther
   target = '/moved'
   await source.read(bytes, 3000)
   t.strictSame(bytes, content.subarray(3000, 3100), 'at another place, too')
+})
+
+t.test('a redirect may be in plain UTF-8', async (t) => {
+  server.put('/%C3%BCber/image', content)
+  const location = server.url('/') + 'über/image'
+  const stable = createServer((socket) => {
+    socket.once('data', () => socket.end(`HTTP/1.1 302 Found\r\nLocation: ${location}\r\n\r\n`))
+  })
+  stable.listen(0, '127.0.0.1')
+  await once(stable, 'listening')
+  t.teardown(() => stable.close())
+  const address = stable.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const url = new URL(`http://127.0.0.1:${port}/image`)
+  const { source: opened } = await Mirrors.open(url, PLAIN_HTTP, () => {})
+  await using source = opened
+  await source.read(new Uint8Array(10), 0)
+  t.equal(server.traffic('/%C3%BCber/image').requests, 2)
 })
 
 t.test('a redirect in a circle, or to what is no web address, is refused', async (t) => {
