@@ -135,7 +135,10 @@ export const OPTIONS = {
     help: 'another place of the same file, proven by ETag or digest; may be repeated',
   },
   connections: { argument: 'N', help: 'connections to the server, 1 to 64 (default 8)' },
-  identity: { argument: 'etag|length', help: 'what pins the version of the file (default etag)' },
+  identity: {
+    argument: 'etag|length',
+    help: 'length: take a server that sends neither ETag nor Last-Modified (default etag)',
+  },
   header: { argument: "'K: V'", help: 'a header for the server; may be repeated' },
   'header-file': {
     argument: 'FILE',
