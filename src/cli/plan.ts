@@ -69,8 +69,12 @@ export async function devicePlan(
   if (options['read-only'] && overlay.kind !== 'none') {
     throw new UsageError('--read-only and --overlay contradict each other')
   }
+  const plan = await imagePlan(image, options)
+  if (plan.image.kind === 'memory' && overlay.kind !== 'none') {
+    throw new UsageError(`${image} keeps what is written to it, without --overlay`)
+  }
   return {
-    ...(await imagePlan(image, options)),
+    ...plan,
     overlay: await overlayPlan(overlay, more.defaultOverlayBytes),
     readOnly: options['read-only'],
     sectorBytes: Number(options['sector-size']),

@@ -69,6 +69,7 @@ t.test('each failure is one line and its exit code', async (t) => {
     [['info', '--socket', 'x', image], 2, /takes no --socket/],
     [['serve', image], 2, /exactly one of/],
     [['serve', image, '--stdio', '--read-only', '--overlay', 'memory'], 2, /contradict/],
+    [['serve', 'memory:1M', '--stdio', '--overlay', 'memory'], 2, /without --overlay/],
     [['info', '/nonexistent'], 3, /no such file \(path \/nonexistent\)/],
     [['info', url('/missing')], 3, /no such file on the server \(404\) \(url http/],
     [['info', url('/page.html')], 4, /not a QCOW2 image/],
