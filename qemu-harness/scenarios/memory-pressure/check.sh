@@ -9,10 +9,10 @@ daemon() { pgrep --full --oldest '^@netcow'; }
 before=$(daemon)
 begin=$(uptime_seconds)
 largest=0
-for round in 1 2 3 4; do
+for round in 1 2; do
   start=$(uptime_seconds)
   # tail keeps a line that does not end; the last one asks for more than there is.
-  head -c "$(($(available) + (round > 3 ? 64 : -56)))M" /dev/zero | tail >/dev/null &
+  head -c "$(($(available) + (round > 1 ? 64 : -80)))M" /dev/zero | tail >/dev/null &
   hog=$!
   for part in bin lib/x86_64-linux-gnu lib/systemd share; do
     (find "/usr/$part" -type f | head -n 300 | xargs cat | gzip -1 | tail -c 1m >"/var/tmp/$$.${part%%/*}") &
