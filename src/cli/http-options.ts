@@ -68,6 +68,11 @@ async function headers(
   if (image.kind === 'url') {
     const { origin } = image.url
     sections.set(origin, { ...sent, ...sections.get(origin) })
+  } else if (Object.keys(sent).length > 0) {
+    throw new UsageError('the image lies on no server to send headers to', {
+      advice:
+        'put those for a backing or data file into --header-file, after a line [https://HOST]',
+    })
   }
   return { credentials: sections, ...(proxyAuthorization !== undefined && { proxyAuthorization }) }
 }

@@ -66,12 +66,13 @@ export class Server {
     this.#awayUntilMs = -Infinity
   }
   failed(error: NetcowError): void {
-    this.#failures++
     this.#failure = error
     const away = error instanceof SourceUnavailable
     const longestMs = this.#source || away ? undefined : LONGEST_OUTSIDE_MS
     const now = this.#clock.now()
-    // What else fails at the same time, as requests under way do, takes nothing of that back.
+    // What else fails at the same time, as requests under way do, is the same failure: it makes the
+    // pause no longer, and takes nothing back of what the server asked for.
+    if (this.#failures === 0 || this.pauseMs === 0) this.#failures++
     if (away) this.#awayUntilMs = Math.max(this.#awayUntilMs, now + error.retryAfterMs)
     const pauseMs = backoffMs(this.#failures, longestMs)
     this.#notBeforeMs = Math.max(now, this.#awayUntilMs) + pauseMs

@@ -18,9 +18,9 @@ function file(name: string, text: string): string {
   return join(directory, name)
 }
 
-const parsed = (texts: OptionTexts) =>
+const parsed = (texts: OptionTexts, image = IMAGE) =>
   httpOptions(
-    imageName(IMAGE),
+    imageName(image),
     parseOptions(texts, (name) => `--${name}`),
   )
 
@@ -45,6 +45,14 @@ X-Also: here
   })
   t.equal(proxy?.url.href, 'http://proxy.test:3128/')
   t.equal(proxy?.authorization, 'Basic cHJveHk=')
+})
+
+t.test('headers that would go to nobody are refused', async (t) => {
+  const header = ['X-Pool: 7']
+  await t.rejects(parsed({ header }, '/srv/debian.qcow2'), { message: /on no server/ })
+  const options = { 'header-file': file('far', '[https://far.test]\nX-Pool: 7\n') }
+  const { credentials } = await parsed(options, '/srv/debian.qcow2')
+  t.strictSame(Object.fromEntries(credentials), { 'https://far.test': { 'x-pool': '7' } })
 })
 
 t.test('a secret is never printed, and never taken from the command line', async (t) => {

@@ -316,6 +316,17 @@ t.test('a server that wants to be left alone is, whatever else fails meanwhile',
   t.equal(server.pauseMs, 0)
 })
 
+t.test('what fails together is one failure of a server', async (t) => {
+  const clock = new LeapingClock()
+  const server = new Server(new URL('http://server/'), clock)
+  for (let request = 0; request < 8; request++) server.failed(new SourceUnavailable('reset'))
+  t.equal(server.failures, 1)
+  t.ok(server.pauseMs <= 250, `${server.pauseMs} ms`)
+  await clock.sleep(250)
+  server.failed(new SourceUnavailable('reset'))
+  t.equal(server.failures, 2)
+})
+
 t.test('nor does it keep anybody from another that fails only just now', async (t) => {
   await using pair = await Pair.open()
   const { clock } = pair
