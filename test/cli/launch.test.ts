@@ -1,21 +1,13 @@
 import { execFile } from 'node:child_process'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 
-/** Says what becomes of a daemon that is the shell script $1, in a process that waits for nothing else. */
-const LAUNCHES = `
-  import { spawn } from 'node:child_process'
-  import { outcomeOf } from './src/cli/launch.ts'
-  const stdio = ['ignore', 'ignore', 'ignore', 'pipe']
-  const child = spawn('sh', ['-c', process.argv[1]], { stdio, detached: true })
-  child.unref()
-  const say = (text) => console.log(JSON.stringify(text))
-  void outcomeOf(child, say).then(say, (error) => say(error.message))
-`
+const LAUNCHER = join(import.meta.dirname, '../fixtures/lonely-launcher.ts')
 
 async function said(script: string): Promise<unknown[]> {
-  const node = ['--disable-warning=ExperimentalWarning', '--input-type=module', '--eval', LAUNCHES]
-  const { stdout } = await promisify(execFile)(process.execPath, [...node, script])
+  const words = ['--disable-warning=ExperimentalWarning', LAUNCHER, script]
+  const { stdout } = await promisify(execFile)(process.execPath, words)
   return stdout
     .trim()
     .split('\n')
