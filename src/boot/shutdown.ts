@@ -97,8 +97,10 @@ function consoleLines(): (line: string) => void {
 async function takeRootApart(say: (line: string) => void): Promise<void> {
   try {
     await endProcesses(say)
+    // Those of other devices first: their daemons may run from the root, and write to it.
+    await detachAll(say, () => {})
     unmountAll(say)
-    await detachAll(say)
+    await detachAll(say, say)
   } catch (error) {
     say(lineOf(error))
   } finally {
@@ -201,15 +203,18 @@ function attempt(work: () => unknown): boolean {
   }
 }
 
-/** A device that is still in use stays, and its daemon with it. */
-async function detachAll(say: (line: string) => void): Promise<void> {
+/** A device that is still in use stays, and its daemon with it; `complain` is told why. */
+async function detachAll(
+  say: (line: string) => void,
+  complain: (line: string) => void,
+): Promise<void> {
   for (const index of attachedDevices()) {
     try {
       unmountAllOf(index)
       await detachDevice(index)
       say(`/dev/nbd${index} is detached`)
     } catch (error) {
-      if (isConnected(index)) say(`/dev/nbd${index} stays: ${lineOf(error)}`)
+      if (isConnected(index)) complain(`/dev/nbd${index} stays: ${lineOf(error)}`)
     }
   }
 }
