@@ -29,43 +29,81 @@ export async function opened<T>(
   }
 }
 
+/** What a file is known by when it is opened again. */
+interface Known {
+  readonly version: string
+  /** The same at all its places, whatever each calls the version; undefined where nobody says it. */
+  readonly content: () => Promise<string | undefined>
+}
+
 /** What everything that is opened together shares: its patience, and what is to be seen of it. */
 export class Opening extends Patience {
   readonly sources: (() => SourceState)[] = []
   readonly caches: (() => CacheCounters)[] = []
   /** The paths of local files. */
   readonly files: string[] = []
-  readonly #identities: string[] = []
+  readonly #known: Known[] = []
 
   /** A local file has been opened. */
   async openedFile(path: string, size: number): Promise<void> {
     this.files.push(path)
     const stats = await stat(path)
     // A file that was written to since is another one; the time of a disk's name means nothing.
-    this.#identities.push(`${size} bytes, ${stats.isFile() ? stats.mtimeMs : 'a disk'}`)
+    this.#openedOnly(`${size} bytes, ${stats.isFile() ? stats.mtimeMs : 'a disk'}`)
   }
 
-  /** A file on a server has been opened, in the version that `state` knows. */
-  openedUrl(state: () => SourceState, cache: () => CacheCounters): void {
+  /**
+   * A file on a server has been opened, in the version that `state` knows.
+   *
+   * @param digest of the whole file, asked only if it has mirrors; undefined if there is none
+   */
+  openedUrl(
+    state: () => SourceState,
+    cache: () => CacheCounters,
+    digest: () => Promise<string | undefined>,
+  ): void {
     this.sources.push(state)
     this.caches.push(cache)
     const { sizeBytes, servers } = state()
     const identity = servers.find((server) => server.identity !== undefined)?.identity
-    this.#identities.push(`${sizeBytes} bytes, ${identity}`)
+    const version = `${sizeBytes} bytes, ${identity}`
+    if (servers.length === 1) return this.#openedOnly(version)
+    const content = async () => {
+      const found = await digest()
+      return found && `${sizeBytes} bytes, sha-256 ${found}`
+    }
+    this.#known.push({ version, content })
   }
 
   /** A file has been fetched whole. */
   openedBytes(bytes: Uint8Array): void {
-    this.#identities.push(sha256(bytes))
+    this.#openedOnly(sha256(bytes))
   }
 
-  vitals({ format, snapshot, offset, sizeLimit, sectorBytes }: DevicePlan): Vitals {
-    const reading = [format, snapshot, offset, sizeLimit, sectorBytes]
-    const parts = JSON.stringify([reading, this.#identities])
+  /** Asks servers for digests if that may help somebody; throws what they fail with. */
+  async vitals(plan: DevicePlan): Promise<Vitals> {
     return {
       states: () => this.sources.map((state) => state()),
       cache: () => this.caches.map((counters) => counters()).reduce(added, NO_CACHE),
-      identity: sha256(parts),
+      identities: await this.#identities(plan),
     }
+  }
+
+  async #identities(plan: DevicePlan): Promise<Vitals['identities']> {
+    const { format, snapshot, offset, sizeLimit, sectorBytes, overlay } = plan
+    const reading = [format, snapshot, offset, sizeLimit, sectorBytes]
+    const identity = (files: readonly (string | undefined)[]) =>
+      sha256(JSON.stringify([reading, files]))
+    const byVersion = identity(this.#known.map(({ version }) => version))
+    // What is written to memory is lost with its daemon, so that nobody looks for the image again.
+    if (overlay.kind === 'memory') return [byVersion]
+    const contents = await Promise.all(this.#known.map(({ content }) => content()))
+    const byContent = contents.includes(undefined) ? byVersion : identity(contents)
+    return byContent === byVersion ? [byVersion] : [byVersion, byContent]
+  }
+
+  /** What has no other place is known by its version alone. */
+  #openedOnly(version: string): void {
+    this.#known.push({ version, content: async () => version })
   }
 }

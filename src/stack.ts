@@ -92,13 +92,13 @@ export function openForUse(plan: DevicePlan, report: Report): Promise<Served> {
 async function served(plan: DevicePlan, opening: Opening): Promise<Served> {
   if (plan.image.kind === 'memory') return memory(plan.image.sizeBytes, plan, opening)
   const source = new Pad(readingAhead(plan, await image(plan, opening)), plan.sectorBytes)
-  opening.useBegins()
-  const vitals = opening.vitals(plan)
   const { overlay } = plan
-  if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
   try {
+    const vitals = await opening.vitals(plan)
+    opening.useBegins()
+    if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
     const { writable } = await import('./writable.ts')
-    const written = await writable(source, overlay, plan, vitals.identity, opening.report)
+    const written = await writable(source, overlay, plan, vitals.identities, opening.report)
     return { access: 'read-write', ...written, ...vitals }
   } catch (error) {
     await source[Symbol.asyncDispose]()
@@ -109,11 +109,11 @@ async function served(plan: DevicePlan, opening: Opening): Promise<Served> {
 /** Takes one line for the user. */
 export type Report = (line: string) => void
 
-function memory(sizeBytes: number, plan: DevicePlan, opening: Opening): Served {
+async function memory(sizeBytes: number, plan: DevicePlan, opening: Opening): Promise<Served> {
   const size = Math.ceil(sizeBytes / plan.sectorBytes) * plan.sectorBytes
   const source = new Align(new MemoryDevice(size), SECTOR)
   const access = plan.readOnly ? 'read-only' : 'read-write'
-  return { access, source, ...opening.vitals(plan) }
+  return { access, source, ...(await opening.vitals(plan)) }
 }
 
 /** Below what is written, and only where reading takes time. */
@@ -264,7 +264,8 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       speed: () => mirrors.source.speed,
     })
     if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
-    opening.openedUrl(state, () => cache.counters)
+    const digest = () => persistence.run(() => mirrors.source.sha256())
+    opening.openedUrl(state, () => cache.counters, digest)
     return cache
   } catch (error) {
     if (!(error instanceof RangesRefused)) throw error

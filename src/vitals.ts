@@ -7,8 +7,13 @@ export interface Vitals {
   readonly states: () => readonly SourceState[]
   /** What is kept of them. */
   readonly cache: () => CacheCounters
-  /** The same again for the same versions of all files of the image, read in the same way. */
-  readonly identity: string
+  /**
+   * What the image is known by when it is opened again, read in the same way: the versions of all its
+   * files, and their contents where mirrors may call the version something else. One of them is enough.
+   */
+  readonly identities:
+    | readonly [byVersion: string]
+    | readonly [byVersion: string, byContent: string]
   /** Absent if nothing is written, or into the image itself. */
   readonly overlay?: OverlayVitals
 }

@@ -10,7 +10,7 @@ import type { BlockDevice, BlockSource } from './block/source.ts'
 import { WaitForRoom } from './block/wait-for-room.ts'
 import { lockFile } from './kernel/ffi.ts'
 import type { DevicePlan, OverlayPlan } from './plan.ts'
-import type { OverlayVitals } from './vitals.ts'
+import type { OverlayVitals, Vitals } from './vitals.ts'
 
 /** Makes a device of a source, by an overlay in memory or on a disk. */
 
@@ -21,21 +21,21 @@ export interface Writable {
 }
 
 /**
- * @param identity of the image: an overlay on a disk belongs to one only
+ * @param identities of the image: an overlay on a disk belongs to one only
  * @param report takes one line for the user
  */
 export async function writable(
   base: BlockSource,
   overlay: OverlayPlan,
   { whenFull }: DevicePlan,
-  identity: string,
+  identities: Vitals['identities'],
   report: (line: string) => void,
 ): Promise<Writable> {
   const quotaOf = (limitBytes: number) =>
     new Quota(limitBytes, (percent, { limitBytes }) =>
       report(`the overlay is ${percent} % full (limit ${limitBytes} bytes)`),
     )
-  const { device, quota } = await layered(base, overlay, identity, quotaOf)
+  const { device, quota } = await layered(base, overlay, identities, quotaOf)
   const { kind } = overlay
   switch (whenFull) {
     case 'wait': {
@@ -50,7 +50,7 @@ export async function writable(
 async function layered(
   base: BlockSource,
   overlay: OverlayPlan,
-  identity: string,
+  identities: Vitals['identities'],
   quotaOf: (limitBytes: number) => Quota,
 ): Promise<{ device: BlockDevice; quota: Quota }> {
   switch (overlay.kind) {
@@ -63,7 +63,7 @@ async function layered(
       const place = await LocalPlace.open(path, lockFile)
       try {
         const device = await DiskOverlay.open(base, place, {
-          identity,
+          identities,
           bootId,
           isEmpty: async () => (place.isDevice ? isEmpty() : place.sizeBytes === 0),
           quota: async (usedBytes, dataOffset) => {

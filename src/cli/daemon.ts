@@ -95,7 +95,11 @@ function endWithSource({ states }: Served, { onfail, timeout }: Options, report:
  * waited out, and other versions of its files are not taken. Throws `KernelRefused` if what was
  * written died with the daemon.
  */
-async function reopened(plan: DevicePlan, before: ResumeRecord, report: Report): Promise<Served> {
+export async function reopened(
+  plan: DevicePlan,
+  before: Pick<ResumeRecord, 'index' | 'identities'>,
+  report: Report,
+): Promise<Served> {
   const where = { device: `/dev/nbd${before.index}` }
   if (plan.image.kind === 'memory' || plan.overlay.kind === 'memory') {
     throw new KernelRefused('what was written to the device was in the memory of its daemon', {
@@ -107,11 +111,11 @@ async function reopened(plan: DevicePlan, before: ResumeRecord, report: Report):
   patience.useBegins()
   return new Persistence(patience).run(async () => {
     const served = await openForUse({ ...plan, openMs: Infinity }, report)
-    if (served.identity === before.identity) return served
+    if (served.identities.some((identity) => before.identities.includes(identity))) return served
     await served.source[Symbol.asyncDispose]()
     throw new SourceChanged('the image is not the one that the device was attached with', {
       where: { ...where, image: printable(plan.image) },
-      advice: 'put the old version back',
+      advice: 'put the old version back, or start the server that has it',
     })
   })
 }

@@ -82,7 +82,7 @@ function recordOf(index: number, { argv, directory, served }: Service): ResumeRe
     argv: [...argv],
     directory,
     index,
-    identity: served.identity,
+    identities: [...served.identities],
     attachedAtUptimeMs: uptimeMs(),
   }
 }

@@ -18,8 +18,8 @@ const ResumeRecord = z.object({
   /** What relative paths in them are relative to. */
   directory: z.string(),
   index: z.number(),
-  /** Which versions of which files the device is read from. */
-  identity: z.string(),
+  /** Of what the device is read from: one of them is enough. */
+  identities: z.array(z.string()),
   attachedAtUptimeMs: z.number(),
 })
 export type ResumeRecord = z.infer<typeof ResumeRecord>

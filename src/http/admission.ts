@@ -16,24 +16,35 @@ const SIDECAR_BYTES = 4096
  */
 export class Original {
   readonly #opened: Opened
+  /** Itself, and what has the same ETag: one knows the digest when the other is away. */
+  readonly #copies: [Copy, ...Copy[]]
   #digests: Promise<Digests> | undefined
 
   constructor(opened: Opened) {
     this.#opened = opened
+    this.#copies = [opened]
   }
 
   get size(): number {
     return this.#opened.source.size
   }
 
+  /** Of the whole file, in base64; undefined if there is none. Throws what asking for it fails with. */
+  async sha256(): Promise<string | undefined> {
+    return (await this.#ownDigests()).get('sha-256')
+  }
+
   /** Throws `SourceRefused` unless what was opened at another place is proven to be the same. */
   async prove(opened: Opened): Promise<void> {
-    const { route, source, head } = opened
+    const { route, source, head, headers } = opened
     const where = { url: shown(route.url), original: shown(this.#opened.route.url) }
     if (source.size !== this.size || Buffer.compare(head, this.#opened.head) !== 0) {
       throw new SourceRefused('the mirror has another file', { where })
     }
-    if (sameEtag(this.#opened, opened)) return
+    if (sameEtag(this.#opened, opened)) {
+      this.#copies.push({ route, source, headers })
+      return
+    }
     const [ours, theirs] = await Promise.all([this.#ownDigests(), digestsOf(opened)])
     if (equalDigests(ours, theirs)) return
     throw new SourceRefused('nothing proves that the mirror has the same file', {
@@ -50,12 +61,27 @@ export class Original {
     })
   }
 
-  /** Of the version that was opened: it must still be there once the digest is. */
+  /** From the first copy that answers. */
   async #proven(): Promise<Digests> {
-    const digests = await digestsOf(this.#opened)
-    await this.#opened.source.read(new Uint8Array(1), 0)
-    return digests
+    const failures: unknown[] = []
+    for (const copy of this.#copies) {
+      try {
+        return await provenDigests(copy)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    throw worstOf(failures)
   }
+}
+
+type Copy = Omit<Opened, 'head'>
+
+/** Of the version that was opened: it must still be there once the digest is. */
+async function provenDigests(copy: Copy): Promise<Digests> {
+  const digests = await digestsOf(copy)
+  await copy.source.read(new Uint8Array(1), 0)
+  return digests
 }
 
 /** How long the image's own server has precedence over a mirror that has already answered. */
@@ -92,7 +118,7 @@ function sameEtag(one: Opened, other: Opened): boolean {
   return left.kind === 'etag' && right.kind === 'etag' && left.value === right.value
 }
 
-async function digestsOf({ route, headers }: Opened): Promise<Digests> {
+async function digestsOf({ route, headers }: Copy): Promise<Digests> {
   const sent = reprDigests(headers)
   if (sent.has('sha-256')) return sent
   const url = new URL(route.url)

@@ -92,6 +92,11 @@ export class Mirrors implements BlockSource {
     }
   }
 
+  /** Of the whole file, in base64; undefined if the servers have none. Throws as `read` does. */
+  sha256(): Promise<string | undefined> {
+    return this.#original.sha256()
+  }
+
   /** Of the server that is read from. */
   get speed(): LinkSpeed | undefined {
     return this.#best(0, new Set())?.source?.pace.speed

@@ -16,8 +16,8 @@ const RESUMES = `
   import { existsSync, readdirSync } from 'node:fs'
   import { appear } from './src/cli/presence.ts'
   const said = []
-  const served = { access: 'read-only', source: { size: 4096 }, identity: 'x' }
-  const before = { argv: [], directory: '/', index: 0, identity: 'x', attachedAtUptimeMs: 1 }
+  const served = { access: 'read-only', source: { size: 4096 }, identities: ['x'] }
+  const before = { argv: [], directory: '/', index: 0, identities: ['x'], attachedAtUptimeMs: 1 }
   const plan = { image: { kind: 'memory', sizeBytes: 4096 } }
   const log = { write: (_level, line) => line.startsWith('/dev/nbd0') && said.push(line) }
   const presence = await appear(0, { plan, served, before, argv: [], directory: '/', log })

@@ -196,6 +196,18 @@ t.test('or if Repr-Digest of both says so', async (t) => {
   }
 })
 
+t.test('the digest is that of a copy with the same ETag while the server is away', async (t) => {
+  await using pair = await Pair.open()
+  pair.far.put('/image.sha256', Buffer.from(sha256(content).toString('hex')))
+  await using source = await pair.source()
+  await settled(source, pair)
+  t.equal(await source.sha256(), undefined, 'the server itself has none')
+  await using second = await pair.source()
+  await settled(second, pair)
+  await pair.near.down()
+  t.equal(await second.sha256(), sha256(content).toString('base64'))
+})
+
 t.test('without a proof a mirror is not used, and the line says what to do', async (t) => {
   await using pair = await Pair.open()
   pair.far.onRequest = () => renamed

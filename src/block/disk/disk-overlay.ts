@@ -18,6 +18,7 @@ import {
   HEADER_LENGTH,
   type Layout,
   checkHeader,
+  encodeHeader,
   isOurs,
   layoutFor,
 } from './layout.ts'
@@ -30,8 +31,8 @@ const MOST_UNWRITTEN = 4096
 const ZEROES = new Uint8Array(CLUSTER_BYTES)
 
 export interface DiskOverlayOptions {
-  /** Of the image: an overlay of another is refused. */
-  readonly identity: string
+  /** Of the image, one or two: an overlay that has none of them is refused. */
+  readonly identities: readonly string[]
   /** Different after each start of the machine, 16 bytes. */
   readonly bootId: Uint8Array
   /** Whether nothing would be lost by writing over the whole of a disk, asked before it is done. */
@@ -87,9 +88,14 @@ export class DiskOverlay implements BlockDevice {
     const layout = layoutFor(base.size)
     const header = new Uint8Array(HEADER_LENGTH)
     await place.read(header, 0)
-    if (isOurs(header)) checkHeader(header, base.size, options.identity, place.path)
-    else if (await options.isEmpty()) await makeOverlay(place, layout, base.size, options.identity)
-    else {
+    const { identities } = options
+    if (isOurs(header)) {
+      const known = checkHeader(header, base.size, identities, place.path)
+      // The image has got a digest since: by that, the next daemon may know it at another place.
+      if (known < identities.length) await place.write(encodeHeader(base.size, identities), 0)
+    } else if (await options.isEmpty()) {
+      await makeOverlay(place, layout, base.size, identities)
+    } else {
       throw new SourceRefused('there is something else where the overlay should be', {
         where: { path: place.path },
         advice: 'use an empty disk or another file; netcow writes over nothing',

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { number64, struct, u32, u64 } from '../../binary/struct.ts'
 import { ImageInvalid, SourceRefused } from '../../errors.ts'
@@ -9,6 +10,10 @@ import { ImageInvalid, SourceRefused } from '../../errors.ts'
  *     durable map         where the clusters are, as of the last flush
  *     live map            the same as of now; counts only until the machine is started again
  *     clusters            in the order in which they were first written to
+ *
+ * Behind the fields of the header comes the identity of the image, and perhaps a second one, each
+ * followed by the digest of everything before that; then zeroes. So the first can be read without
+ * knowing of the second, and both can be written over at once: they are in one sector.
  *
  * A page of the maps has a head and entries, one for each cluster of the disk. No entry crosses a
  * sector of 512 bytes, so that none is ever half written.
@@ -33,8 +38,9 @@ const Header = struct({
   /** Of the disk. */
   sizeBytes: number64,
 })
-const IDENTITY_BYTES = 32
-const CHECKED_BYTES = Header.size + IDENTITY_BYTES
+const MOST_IDENTITIES = 2
+/** Of an identity, and of a digest. */
+const SHA256_BYTES = 32
 
 export interface Layout {
   readonly clusters: number
@@ -59,15 +65,19 @@ export function layoutFor(sizeBytes: number): Layout {
   }
 }
 
-/** @param identity of the image, 64 hexadecimal digits */
-export function encodeHeader(sizeBytes: number, identity: string): Uint8Array {
+/** @param identities of the image, one or two of 64 hexadecimal digits */
+export function encodeHeader(sizeBytes: number, identities: readonly string[]): Uint8Array {
+  assert(identities.length > 0 && identities.length <= MOST_IDENTITIES)
   const bytes = new Uint8Array(HEADER_BYTES)
   Header.encode(
     { magic: MAGIC, version: VERSION, clusterBytes: CLUSTER_BYTES, sizeBytes },
     bytes.subarray(0, Header.size),
   )
-  bytes.set(Buffer.from(identity, 'hex'), Header.size)
-  bytes.set(digestOf(bytes), CHECKED_BYTES)
+  for (const [index, identity] of identities.entries()) {
+    const { at, digestAt } = slot(index)
+    bytes.set(Buffer.from(identity, 'hex'), at)
+    bytes.set(digestBefore(bytes, digestAt), digestAt)
+  }
   return bytes
 }
 
@@ -79,35 +89,54 @@ export function isOurs(header: Uint8Array): boolean {
 }
 
 /**
- * Throws `ImageInvalid` about a damaged header, and `SourceRefused` about one that belongs to
- * another image.
+ * How many identities the header has. Throws `ImageInvalid` about a damaged one, and `SourceRefused`
+ * about one that belongs to another image.
  */
 export function checkHeader(
   header: Uint8Array,
   sizeBytes: number,
-  identity: string,
+  identities: readonly string[],
   path: string,
-): void {
+): number {
   const where = { path }
   const { version, clusterBytes, sizeBytes: wanted } = Header.decode(header)
-  if (!Buffer.from(header.subarray(CHECKED_BYTES, CHECKED_BYTES + 32)).equals(digestOf(header))) {
-    throw new ImageInvalid('the header of the overlay is damaged', { where })
-  }
+  const first = identityIn(header, 0, path)
   if (version !== VERSION || clusterBytes !== CLUSTER_BYTES) {
     throw new ImageInvalid('the overlay was made by another version of netcow', {
       where: { ...where, version },
     })
   }
-  const theirs = Buffer.from(header.subarray(Header.size, CHECKED_BYTES)).toString('hex')
-  if (theirs !== identity || wanted !== sizeBytes) {
+  const theirs = [first, ...(hasSecond(header) ? [identityIn(header, 1, path)] : [])]
+  if (!theirs.some((identity) => identities.includes(identity)) || wanted !== sizeBytes) {
     throw new SourceRefused('the overlay belongs to another image, or to another version of it', {
       where,
       advice:
-        'if nothing in it is needed any more, delete the file or run wipefs --all on the disk',
+        'open the image where that version is, such as at another mirror; or, if nothing in the ' +
+        'overlay is needed any more, delete the file or run wipefs --all on the disk',
     })
   }
+  return theirs.length
 }
 
-function digestOf(header: Uint8Array): Buffer {
-  return createHash('sha256').update(header.subarray(0, CHECKED_BYTES)).digest()
+/** Where an identity is, and the digest behind it. */
+function slot(index: number): Record<'at' | 'digestAt' | 'end', number> {
+  const at = Header.size + index * 2 * SHA256_BYTES
+  return { at, digestAt: at + SHA256_BYTES, end: at + 2 * SHA256_BYTES }
+}
+
+function hasSecond(header: Uint8Array): boolean {
+  const { at, end } = slot(1)
+  return header.subarray(at, end).some((byte) => byte !== 0)
+}
+
+function identityIn(header: Uint8Array, index: number, path: string): string {
+  const { at, digestAt, end } = slot(index)
+  if (!digestBefore(header, digestAt).equals(header.subarray(digestAt, end))) {
+    throw new ImageInvalid('the header of the overlay is damaged', { where: { path } })
+  }
+  return Buffer.from(header.subarray(at, digestAt)).toString('hex')
+}
+
+function digestBefore(header: Uint8Array, at: number): Buffer {
+  return createHash('sha256').update(header.subarray(0, at)).digest()
 }

@@ -8,12 +8,12 @@ export async function makeOverlay(
   place: Place,
   layout: Layout,
   sizeBytes: number,
-  identity: string,
+  identities: readonly string[],
 ): Promise<void> {
   for (let at = layout.durableMap; at < layout.data; at += ZEROES.length) {
     await place.write(ZEROES.subarray(0, Math.min(ZEROES.length, layout.data - at)), at)
   }
   await place.synchronize()
-  await place.write(encodeHeader(sizeBytes, identity), 0)
+  await place.write(encodeHeader(sizeBytes, identities), 0)
   await place.synchronize()
 }

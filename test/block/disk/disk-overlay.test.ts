@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { createHash } from 'node:crypto'
 import { setImmediate as immediate } from 'node:timers/promises'
 import t from 'tap'
 import { DiskOverlay } from '../../../src/block/disk/disk-overlay.ts'
@@ -19,6 +20,7 @@ const CLUSTERS = 6
 const SIZE = CLUSTERS * CLUSTER_BYTES - 5 * SECTOR
 const PLACES = 9
 const IDENTITY = 'ab'.repeat(32)
+const OTHER = 'cd'.repeat(32)
 const base = patterned(SIZE, 99)
 
 function disk(grows = false): VolatilePlace {
@@ -29,11 +31,11 @@ function disk(grows = false): VolatilePlace {
 function opened(
   place: Place,
   boot = 1,
-  identity = IDENTITY,
+  identities: readonly string[] = [IDENTITY],
   below: BlockSource = deviceOf(base),
 ): Promise<DiskOverlay> {
   return DiskOverlay.open(below, place, {
-    identity,
+    identities,
     bootId: new Uint8Array(16).fill(boot),
     isEmpty: async () => true,
     quota: async (used) => {
@@ -209,17 +211,78 @@ t.test('writes that come together are all kept', async (t) => {
 t.test('an overlay of another image is refused, and so is one that is damaged', async (t) => {
   const place = disk()
   await (await opened(place)).flush()
-  await t.rejects(opened(place.afterKill(), 1, 'cd'.repeat(32)), /belongs to another image/)
+  await t.rejects(opened(place.afterKill(), 1, [OTHER]), /belongs to another image/)
   const damaged = place.afterKill()
   await damaged.write(Uint8Array.of(1), 20)
   await t.rejects(opened(damaged), /damaged/)
+})
+
+/** Where the second identity and its digest are, if there is one. */
+const SECOND = { at: 88, length: 64 }
+
+t.test('an overlay is known by either of two identities', async (t) => {
+  const CONTENT = 'ef'.repeat(32)
+  const place = disk()
+  const device = await opened(place, 1, [IDENTITY, CONTENT])
+  await device.write(patterned(SECTOR, 3), 0)
+  const bytes = await contentOf(device)
+  for (const identities of [[IDENTITY], [OTHER, CONTENT], [IDENTITY, OTHER]]) {
+    const again = await opened(place.afterKill(), 1, identities)
+    t.ok((await contentOf(again)).equals(bytes), identities.join(' '))
+  }
+  const others = [OTHER, 'ba'.repeat(32)]
+  await t.rejects(opened(place.afterKill(), 1, others), {
+    message: /belongs to another image/,
+    advice: /such as at another mirror/,
+  })
+  for (let at = SECOND.at; at < SECOND.at + SECOND.length; at += 7) {
+    const damaged = place.afterKill()
+    const byte = new Uint8Array(1)
+    await damaged.read(byte, at)
+    await damaged.write(
+      byte.map((value) => ~value),
+      at,
+    )
+    await t.rejects(opened(damaged, 1, [IDENTITY, CONTENT]), /damaged/, `byte ${at}`)
+  }
+})
+
+/** The header as it was before there were two. */
+function oldHeader(): Buffer {
+  const header = Buffer.alloc(4096)
+  header.write('NETCOWOV')
+  header.writeUInt32BE(1, 8)
+  header.writeUInt32BE(CLUSTER_BYTES, 12)
+  header.writeBigUInt64BE(BigInt(SIZE), 16)
+  header.write(IDENTITY, 24, 'hex')
+  header.set(createHash('sha256').update(header.subarray(0, 56)).digest(), 56)
+  return header
+}
+
+t.test('one that was made when there was no digest gets it, and keeps it', async (t) => {
+  const place = disk()
+  const device = await opened(place)
+  await device.write(patterned(SECTOR, 3), 0)
+  await device.flush()
+  const bytes = await contentOf(device)
+  const header = Buffer.alloc(4096)
+  await place.read(header, 0)
+  t.ok(header.equals(oldHeader()))
+  await t.rejects(opened(place.afterKill(), 1, [OTHER, 'ef'.repeat(32)]), /belongs to another/)
+  await opened(place, 1, [IDENTITY, 'ef'.repeat(32)])
+  const later = await opened(
+    place.afterPowerFailure(() => false),
+    2,
+    [OTHER, 'ef'.repeat(32)],
+  )
+  t.ok((await contentOf(later)).equals(bytes))
 })
 
 t.test('nothing is written over that somebody else may need', async (t) => {
   const bytes = Buffer.from(patterned(layoutFor(SIZE).data + CLUSTER_BYTES, 3))
   const place = new VolatilePlace(bytes)
   const refused = DiskOverlay.open(deviceOf(base), place, {
-    identity: IDENTITY,
+    identities: [IDENTITY],
     bootId: new Uint8Array(16),
     isEmpty: async () => false,
     quota: async () => new Quota(0),
@@ -243,7 +306,7 @@ t.test('clusters that are discarded make room after a flush', async (t) => {
 t.test('a base that is away keeps nobody from what the overlay has', async (t) => {
   const back = Promise.withResolvers<void>()
   const away = new FaultySource(base, () => back.promise)
-  await using device = await opened(disk(), 1, IDENTITY, away)
+  await using device = await opened(disk(), 1, [IDENTITY], away)
   const bytes = patterned(SECTOR, 3)
   await device.write(bytes, 0)
   // Another sector of the same cluster, and a cluster that is not allocated, but on the same page.

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { reopened } from '../src/cli/daemon.ts'
+import { SourceRefused } from '../src/errors.ts'
+import type { DevicePlan } from '../src/plan.ts'
+import { type Served, openForUse } from '../src/stack.ts'
+import { patterned } from './fixtures/bytes.ts'
+import { PLAIN_HTTP } from './fixtures/http-options.ts'
+import { RangeServer } from './fixtures/range-server.ts'
+
+/** An image is opened again while the server is away that it was opened from, and is the same one. */
+
+const content = patterned(300_032)
+const written = patterned(4096, 9)
+const file = join(t.testdir(), 'overlay')
+const bootId = new Uint8Array(16)
+const ON_DISK = { kind: 'disk', path: file, bootId, isEmpty: async () => true } as const
+const SIDECAR = '/image.sha256'
+
+const sidecarOf = (bytes: Uint8Array) =>
+  Buffer.from(`${createHash('sha256').update(bytes).digest('hex')}  image\n`)
+const right = sidecarOf(content)
+const wrong = sidecarOf(written)
+
+/** Two servers that call the same version of the same file by other names. */
+async function pair(t: Test, near?: Uint8Array, far = near) {
+  const servers = [near, far].map(async (sidecar, index) => {
+    const server = await RangeServer.open({ '/image': content })
+    if (sidecar) server.put(SIDECAR, sidecar)
+    const headers = { ETag: `"${index}"` }
+    server.onRequest = ({ path }) => (path === '/image' ? { kind: 'headers', headers } : undefined)
+    t.teardown(() => server.down())
+    return server
+  })
+  const [one, other] = await Promise.all(servers)
+  rmSync(file, { force: true })
+  return { near: one!, far: other! }
+}
+
+function planOf(
+  { near, far }: { near: RangeServer; far?: RangeServer },
+  overlay: DevicePlan['overlay'],
+): DevicePlan {
+  const mirrors = far ? [new URL(far.url('/image'))] : []
+  return {
+    image: { kind: 'url', url: new URL(near.url('/image')) },
+    format: 'raw',
+    offset: 0,
+    http: {
+      ...PLAIN_HTTP,
+      timeouts: { connectMs: 5000, firstByteMs: 5000, stallMs: 5000 },
+      mirrors,
+    },
+    cacheBytes: 2 ** 22,
+    openMs: 20_000,
+    backing: [],
+    allowCorrupt: false,
+    overlay,
+    readOnly: false,
+    sectorBytes: 512,
+    whenFull: 'fail',
+  }
+}
+
+async function writes(plan: DevicePlan): Promise<void> {
+  const served = await openForUse(plan, () => {})
+  await using _source = served.source
+  if (served.access === 'read-write') await served.source.write(written, 8192)
+}
+
+async function readsBoth(t: Test, { source }: Served): Promise<void> {
+  await using _source = source
+  const bytes = new Uint8Array(content.length)
+  await source.read(bytes, 0)
+  const expected = Buffer.from(content)
+  expected.set(written, 8192)
+  t.ok(expected.equals(bytes))
+}
+
+t.test('an overlay on a disk is that of the same file at a mirror', async (t) => {
+  const servers = await pair(t, right)
+  const plan = planOf(servers, ON_DISK)
+  await writes(plan)
+  await servers.near.down()
+  await readsBoth(t, await openForUse(plan, () => {}))
+  await servers.near.up()
+  await servers.far.down()
+  await readsBoth(t, await openForUse(plan, () => {}))
+})
+
+t.test('also if the digest was late, or came later', async (t) => {
+  const servers = await pair(t, undefined, right)
+  const plan = planOf(servers, ON_DISK)
+  await writes(plan)
+  await servers.near.down()
+  await t.rejects(
+    openForUse(plan, () => {}),
+    SourceRefused,
+  )
+  await servers.near.up()
+  servers.near.put(SIDECAR, right)
+  const { onRequest } = servers.near
+  servers.near.onRequest = (request) =>
+    request.path === SIDECAR && request.number < 4
+      ? { kind: 'status', status: 503 }
+      : onRequest(request)
+  await readsBoth(t, await openForUse(plan, () => {}))
+  t.ok(servers.near.traffic(SIDECAR).requests >= 4)
+  await servers.near.down()
+  await readsBoth(t, await openForUse(plan, () => {}))
+})
+
+t.test('it is not that of a file with another digest', async (t) => {
+  const servers = await pair(t, right, wrong)
+  const plan = planOf(servers, ON_DISK)
+  await writes(plan)
+  await servers.near.down()
+  await t.rejects(
+    openForUse(plan, () => {}),
+    {
+      message: /belongs to another image/,
+      advice: /such as at another mirror/,
+    },
+  )
+  await servers.near.up()
+  await readsBoth(t, await openForUse(plan, () => {}))
+})
+
+t.test('a daemon takes over at a mirror what another one attached', async (t) => {
+  const servers = await pair(t, right, wrong)
+  const plan = planOf(servers, { kind: 'none' })
+  const served = await openForUse(plan, () => {})
+  await served.source[Symbol.asyncDispose]()
+  await servers.near.down()
+  const before = { index: 0, identities: [...served.identities] }
+  const waits: string[] = []
+  const next = await reopened(plan, before, (line) => {
+    if (!line.includes('not the one that the device was attached with')) return
+    waits.push(line)
+    servers.far.put(SIDECAR, right)
+  })
+  await using source = next.source
+  t.match(waits, [/waiting .* start the server that has it/])
+  const bytes = new Uint8Array(content.length)
+  await source.read(bytes, 0)
+  t.strictSame(bytes, content)
+})
+
+t.test('nobody asks for a digest that is of no use', async (t) => {
+  const servers = await pair(t, right)
+  const { near, far } = servers
+  await writes(planOf({ near }, ON_DISK))
+  t.equal(near.traffic(SIDECAR).requests, 0, 'without mirrors')
+  // The same name, so that nothing needs a proof.
+  for (const server of [near, far]) server.onRequest = () => undefined
+  await writes(planOf(servers, { kind: 'memory', limitBytes: 2 ** 20 }))
+  t.equal(near.traffic(SIDECAR).requests, 0, 'with an overlay that is lost')
+})
