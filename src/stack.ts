@@ -16,6 +16,7 @@ import {
   SourceRefused,
   UsageError,
 } from './errors.ts'
+import { sha256 } from './digest.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { printable, shown } from './image-name.ts'
@@ -264,7 +265,11 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       speed: () => mirrors.source.speed,
     })
     if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
-    const digest = () => persistence.run(() => mirrors.source.sha256())
+    const digest = async () => {
+      const said = await persistence.run(() => mirrors.source.sha256())
+      // What lies beside a file may be about the one before it.
+      return said && `${said}, beginning with ${sha256(mirrors.head)}`
+    }
     opening.openedUrl(state, () => cache.counters, digest)
     return cache
   } catch (error) {

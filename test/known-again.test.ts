@@ -128,6 +128,18 @@ t.test('it is not that of a file with another digest', async (t) => {
   await readsBoth(t, await openForUse(plan, () => {}))
 })
 
+t.test('nor that of a file that was replaced without its digest', async (t) => {
+  const servers = await pair(t, right)
+  const plan = planOf(servers, ON_DISK)
+  await writes(plan)
+  await servers.near.down()
+  servers.far.put('/image', patterned(content.length, 5))
+  await t.rejects(
+    openForUse(plan, () => {}),
+    SourceRefused,
+  )
+})
+
 t.test('a daemon takes over at a mirror what another one attached', async (t) => {
   const servers = await pair(t, right, wrong)
   const plan = planOf(servers, { kind: 'none' })
