@@ -55,12 +55,13 @@ export class Opening extends Patience {
   /**
    * A file on a server has been opened, in the version that `state` knows.
    *
-   * @param digest of the whole file, asked only if it has mirrors; undefined if there is none
+   * @param content how it begins, and the digest of the whole file, which is asked for only if it has
+   *   mirrors; undefined if there is none
    */
   openedUrl(
     state: () => SourceState,
     cache: () => CacheCounters,
-    digest: () => Promise<string | undefined>,
+    { head, digest }: { head: Uint8Array; digest: () => Promise<string | undefined> },
   ): void {
     this.sources.push(state)
     this.caches.push(cache)
@@ -70,7 +71,8 @@ export class Opening extends Patience {
     if (servers.length === 1) return this.#openedOnly(version)
     const content = async () => {
       const found = await digest()
-      return found && `${sizeBytes} bytes, sha-256 ${found}`
+      // What lies beside a file may be about the one before it.
+      return found && `${sizeBytes} bytes, sha-256 ${found}, begins with ${sha256(head)}`
     }
     this.#known.push({ version, content })
   }

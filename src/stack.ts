@@ -16,7 +16,6 @@ import {
   SourceRefused,
   UsageError,
 } from './errors.ts'
-import { sha256 } from './digest.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { printable, shown } from './image-name.ts'
@@ -265,12 +264,8 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       speed: () => mirrors.source.speed,
     })
     if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
-    const digest = async () => {
-      const said = await persistence.run(() => mirrors.source.sha256())
-      // What lies beside a file may be about the one before it.
-      return said && `${said}, beginning with ${sha256(mirrors.head)}`
-    }
-    opening.openedUrl(state, () => cache.counters, digest)
+    const digest = () => persistence.run(() => mirrors.source.sha256())
+    opening.openedUrl(state, () => cache.counters, { head: mirrors.head, digest })
     return cache
   } catch (error) {
     if (!(error instanceof RangesRefused)) throw error
