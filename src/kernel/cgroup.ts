@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 
 const ROOT = '/sys/fs/cgroup'
 const OURS = `${ROOT}/netcow`
@@ -15,6 +15,17 @@ export function leaveUnit(unit: string): void {
   mkdirSync(OURS, { recursive: true })
   const processes = readFileSync(`${ROOT}${path}/cgroup.procs`, 'utf8').trim().split('\n')
   for (const pid of processes) if (Number(pid) !== process.pid) move(pid)
+}
+
+/**
+ * Takes a process out of the unit or the session that it was started in, which end with all of their
+ * processes, into the same control group. Throws what the kernel has against it.
+ */
+export function outliveUnit(pid: number): void {
+  // Without the unified hierarchy there are no units that would count for us.
+  if (!existsSync(`${ROOT}/cgroup.procs`)) return
+  mkdirSync(OURS, { recursive: true })
+  move(`${pid}`)
 }
 
 function move(pid: string): void {

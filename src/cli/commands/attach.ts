@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import { KernelRefused, UsageError } from '../../errors.ts'
+import { outliveUnit } from '../../kernel/cgroup.ts'
 import type { ImageName } from '../../image-name.ts'
 import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS, parseCall } from '../command.ts'
@@ -8,7 +9,8 @@ import { type Launch, launchDaemon } from '../launch.ts'
 import type { OptionName, Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
 import { requireRoot } from '../rights.ts'
-import { type ResumeRecord, readResumeRecord, resumeArgv } from '../run-files.ts'
+import { type ResumeRecord, readFacts, readResumeRecord, resumeArgv } from '../run-files.ts'
+import type { Terminal } from '../terminal.ts'
 
 /** Partitions of images are wanted, and the module makes none unless it is told to. */
 const MODULE_PARAMETERS = ['max_part=31']
@@ -43,11 +45,23 @@ async function runAttach(call: Call): Promise<number> {
   )
   switch (outcome.kind) {
     case 'attached':
+      outlive(outcome.index, terminal)
       await terminal.out(`/dev/nbd${outcome.index}\n`)
       return 0
     case 'failed':
       terminal.say('error', outcome.line)
       return outcome.exitCode
+  }
+}
+
+/** A device has a daemon for as long as it is mounted, not for as long as a login or a service lasts. */
+function outlive(index: number, terminal: Terminal): void {
+  try {
+    outliveUnit(readFacts(index).pid)
+  } catch (error) {
+    // In a container, for one, which is to be no hindrance.
+    const why = error instanceof Error ? error.message : String(error)
+    terminal.say('warn', `the daemon ends with the service or session that started it (${why})`)
   }
 }
 
