@@ -28,8 +28,9 @@ export function chained(above: readonly string[], image: ImageName): readonly st
 }
 
 /**
- * The plan of what the name `inside` of an image leads to, with the cache that is left for it in `plan`;
- * undefined without leave for one more file. `open` gets at the first bytes of a file whose format the image does not say.
+ * The plan of what the name `inside` of an image leads to, with the cache that is left for it in
+ * `plan`; undefined without leave for one more file. `open` gets at the first bytes of a file whose
+ * format the image does not say.
  */
 export async function planBelow(
   plan: ImagePlan,

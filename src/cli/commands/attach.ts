@@ -1,7 +1,7 @@
 import { resolve } from 'node:path'
 import { KernelRefused, UsageError } from '../../errors.ts'
-import { outliveUnit } from '../../kernel/cgroup.ts'
 import type { ImageName } from '../../image-name.ts'
+import { outliveUnit } from '../../kernel/cgroup.ts'
 import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS, parseCall } from '../command.ts'
 import { ask } from '../control.ts'
