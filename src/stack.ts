@@ -19,7 +19,7 @@ import {
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { printable, shown } from './image-name.ts'
-import { readCached, seek } from './kernel/ffi.ts'
+import { holds, readCached, seek } from './kernel/ffi.ts'
 import { Opening, opened } from './opening.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
@@ -225,7 +225,7 @@ async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource>
     case 'memory':
       return new MemoryDevice(name.sizeBytes)
     case 'file': {
-      const source = await FileSource.open(name.path, { readCached, seek })
+      const source = await FileSource.open(name.path, { holds, readCached, seek })
       await opening.openedFile(name.path, source.size)
       return source
     }

@@ -1,4 +1,10 @@
-import { type BlockDevice, type Completion, type Extent, assertRange } from './source.ts'
+import {
+  type BlockDevice,
+  type CachedPiece,
+  type Completion,
+  type Extent,
+  assertRange,
+} from './source.ts'
 
 /**
  * Serves changes at any byte offset over a device that wants whole sectors. A change that cuts a
@@ -41,6 +47,11 @@ export class Align implements BlockDevice {
     const held = (run: number) => Math.min(start + run - offset, length)
     if (whole > 0) return { ...extent, length: held(whole) }
     return { kind: 'data', length: held(this.#sector), depth: Math.max(1, extent.depth) }
+  }
+
+  cached(offset: number, length: number): CachedPiece | undefined {
+    assertRange(this.size, offset, length)
+    return this.#aligned(offset, length) ? this.#base.cached?.(offset, length) : undefined
   }
 
   write(data: Uint8Array, offset: number): Completion {

@@ -1,16 +1,25 @@
+import { readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { SourceRefused, SourceUnavailable } from '../errors.ts'
-import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
+import {
+  type BlockSource,
+  type CachedPiece,
+  type Completion,
+  type Extent,
+  assertRange,
+} from './source.ts'
 
 /** What Node does not have of the kernel's calls. None of them waits. */
 export interface FileCalls {
   /** Reads what memory holds of a file, at most all of `target`; returns how many bytes that were. */
   readCached(fd: number, target: Uint8Array, offset: number): number
+  /** Whether memory holds all of a range, as far as the kernel tells. */
+  holds(fd: number, offset: number, length: number): boolean
   /** Where from `offset` on the next data or the next hole begins; negative if it finds none. */
   seek(fd: number, offset: number, what: 'data' | 'hole'): number
 }
 
-const NONE: FileCalls = { readCached: () => 0, seek: () => -1 }
+const NONE: FileCalls = { readCached: () => 0, holds: () => false, seek: () => -1 }
 
 /** More than this is read by another thread, which copies while this one does something else. */
 const MOST_AT_ONCE_BYTES = 256 * 1024
@@ -25,6 +34,8 @@ export class FileSource implements BlockSource {
   readonly #path: string
   readonly #handle: FileHandle
   readonly #calls: FileCalls
+  /** Where the last data was that was asked for. */
+  #data: { readonly start: number; readonly end: number } = { start: 0, end: 0 }
 
   private constructor(path: string, handle: FileHandle, size: number, calls: FileCalls) {
     this.#path = path
@@ -68,13 +79,39 @@ export class FileSource implements BlockSource {
             cause: error,
           })
         })
-      if (bytesRead === 0) {
-        throw new SourceUnavailable('the image file has become shorter', {
-          where: { path: this.#path, offset: at, size: this.size },
-        })
-      }
+      if (bytesRead === 0) throw this.#shorter(at)
       done += bytesRead
     }
+  }
+
+  cached(offset: number, length: number): CachedPiece | undefined {
+    assertRange(this.size, offset, length)
+    const { fd } = this.#handle
+    if (length > MOST_AT_ONCE_BYTES || !this.#calls.holds(fd, offset, length)) return undefined
+    if (!this.#isData(offset, length)) return undefined
+    return { fd, offset, readNow: (target, at) => this.#readNow(target, at) }
+  }
+
+  /** To find the end of data the file system may have to go through all of the file. */
+  #isData(offset: number, length: number): boolean {
+    const { start, end } = this.#data
+    if (offset < start || offset >= end)
+      this.#data = { start: offset, end: this.#calls.seek(this.#handle.fd, offset, 'hole') }
+    return offset + length <= this.#data.end
+  }
+
+  #readNow(target: Uint8Array, offset: number): void {
+    for (let done = 0; done < target.length;) {
+      const length = readSync(this.#handle.fd, target, done, target.length - done, offset + done)
+      if (length === 0) throw this.#shorter(offset + done)
+      done += length
+    }
+  }
+
+  #shorter(offset: number): SourceUnavailable {
+    return new SourceUnavailable('the image file has become shorter', {
+      where: { path: this.#path, offset, size: this.size },
+    })
   }
 
   /** What the file system does not hold of a file are zeroes. */

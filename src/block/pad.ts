@@ -1,4 +1,10 @@
-import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
+import {
+  type BlockSource,
+  type CachedPiece,
+  type Completion,
+  type Extent,
+  assertRange,
+} from './source.ts'
 
 /** Rounds the size up to whole sectors, as the kernel needs it; what is added reads as zeroes. */
 export class Pad implements BlockSource {
@@ -21,6 +27,10 @@ export class Pad implements BlockSource {
     assertRange(this.size, offset, length)
     if (offset >= this.#base.size) return { kind: 'hole', length, depth: 0 }
     return this.#base.extent(offset, Math.min(length, this.#base.size - offset))
+  }
+  cached(offset: number, length: number): CachedPiece | undefined {
+    assertRange(this.size, offset, length)
+    return offset + length > this.#base.size ? undefined : this.#base.cached?.(offset, length)
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.#base[Symbol.asyncDispose]()

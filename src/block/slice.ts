@@ -1,5 +1,11 @@
 import assert from 'node:assert/strict'
-import { type BlockSource, type Completion, type Extent, assertRange } from './source.ts'
+import {
+  type BlockSource,
+  type CachedPiece,
+  type Completion,
+  type Extent,
+  assertRange,
+} from './source.ts'
 
 /** A window of another source, such as an image inside a larger file. */
 export class Slice implements BlockSource {
@@ -25,6 +31,10 @@ export class Slice implements BlockSource {
   prefetch(offset: number, length: number): void {
     assertRange(this.size, offset, length)
     this.#base.prefetch?.(this.#start + offset, length)
+  }
+  cached(offset: number, length: number): CachedPiece | undefined {
+    assertRange(this.size, offset, length)
+    return this.#base.cached?.(this.#start + offset, length)
   }
   [Symbol.asyncDispose](): Promise<void> {
     return this.#base[Symbol.asyncDispose]()

@@ -1,4 +1,10 @@
-import { type BlockSource, type Completion, type Extent, assertRange } from '../block/source.ts'
+import {
+  type BlockSource,
+  type CachedPiece,
+  type Completion,
+  type Extent,
+  assertRange,
+} from '../block/source.ts'
 import { Flight } from './flight.ts'
 import type { Layout, Mapping, OpenFormat } from './format.ts'
 
@@ -83,6 +89,20 @@ export class Image implements BlockSource {
     this.#prefetchRuns(offset, length).catch(() => {
       // Whoever reads there will be told.
     })
+  }
+
+  cached(offset: number, length: number): CachedPiece | undefined {
+    assertRange(this.size, offset, length)
+    try {
+      const mapping = this.#layout.locate(offset, length)
+      if (mapping instanceof Promise || mapping.length < length) return undefined
+      if (mapping.kind === 'data') return mapping.source.cached?.(mapping.offset, length)
+      const isBelow = mapping.kind === 'hole' && offset + length <= (this.#below?.size ?? 0)
+      return isBelow ? this.#below?.cached?.(offset, length) : undefined
+    } catch {
+      // Whoever reads there will be told.
+      return undefined
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -17,6 +17,7 @@ function bind() {
     setsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'uint32'] },
     getsockopt: { return: 'int32', arguments: ['int32', 'int32', 'int32', 'buffer', 'buffer'] },
     send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+    sendfile: { return: 'int64', arguments: ['int32', 'int32', 'pointer', 'uint64'] },
     recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
     flock: { return: 'int32', arguments: ['int32', 'int32'] },
     unshare: { return: 'int32', arguments: ['int32'] },
@@ -38,7 +39,8 @@ let bound: ReturnType<typeof bind> | undefined
 const libc = () => (bound ??= bind())
 
 /** Of every local read, so they are bound by themselves. */
-const { preadv2, lseek } = dlopen(LIBC, {
+const { preadv2, lseek, syscall } = dlopen(LIBC, {
+  syscall: { return: 'int64', arguments: ['int64', 'int32', 'pointer', 'pointer', 'uint32'] },
   lseek: { return: 'int64', arguments: ['int32', 'int64', 'int32'] },
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
 }).functions
@@ -105,6 +107,19 @@ function sendNow(fd: number, bytes: Uint8Array): number {
   return Math.max(0, Number(libc().send(fd, bytes, BigInt(bytes.length), AT_ONCE)))
 }
 
+const fileOffset = new BigInt64Array(1)
+const fileOffsetAt = getRawPointer(fileOffset)
+
+/**
+ * Sends what the socket takes at once of `length` bytes at `offset` of a file, and returns how many
+ * bytes that were; 0 if none, for whatever reason. The pages are not copied, and are read from the
+ * disk first where memory does not hold them (sendfile(2)).
+ */
+function sendFile(fd: number, file: number, offset: number, length: number): number {
+  fileOffset[0] = BigInt(offset)
+  return Math.max(0, Number(libc().sendfile(fd, file, fileOffsetAt, BigInt(length))))
+}
+
 /**
  * Lets a Unix socket hold `bytes` that the other end has not taken (SO_SNDBUF), as far as
  * net.core.wmem_max allows. Other sockets find out by themselves how much is good for them.
@@ -122,7 +137,7 @@ function intOf(value: number): Buffer {
 }
 
 /** What is done to the sockets of NBD clients past Node. */
-export const socketCalls = { sendNow, widen }
+export const socketCalls = { sendNow, sendFile, widen }
 
 export function closeDescriptor(fd: number): void {
   checked('close', libc().close(fd))
@@ -145,6 +160,27 @@ export function readCached(fd: number, target: Uint8Array, offset: number): numb
   vector[0] = getRawPointer(target)
   vector[1] = BigInt(target.length)
   return Math.max(0, preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
+}
+
+/** cachestat(2), which libc does not know yet; Linux 6.5 and later. */
+const SYS_CACHESTAT = 451n
+const cacheRange = new BigUint64Array(2)
+const cacheRangeAt = getRawPointer(cacheRange)
+/** How many pages are there, dirty, being written, and gone. */
+const cacheStat = new BigUint64Array(5)
+const cacheStatAt = getRawPointer(cacheStat)
+const PAGE_BYTES = 4096
+
+/**
+ * Whether the page cache has every page of a range; false also where nobody says: on an older kernel,
+ * on one with larger pages, or, in newer ones, for a file that is another user's (cachestat(2)).
+ */
+export function holds(fd: number, offset: number, length: number): boolean {
+  cacheRange[0] = BigInt(offset)
+  cacheRange[1] = BigInt(length)
+  const answer = syscall(SYS_CACHESTAT, fd, cacheRangeAt, cacheStatAt, 0)
+  const pages = Math.ceil((offset + length) / PAGE_BYTES) - Math.floor(offset / PAGE_BYTES)
+  return Number(answer) === 0 && cacheStat[0] === BigInt(pages)
 }
 
 const SEEK = { data: 3, hole: 4 } as const

@@ -19,6 +19,8 @@ export interface SocketCalls {
    * whatever the reason.
    */
   sendNow(fd: number, bytes: Uint8Array): number
+  /** The same with `length` bytes at `offset` of the file `file`. */
+  sendFile(fd: number, file: number, offset: number, length: number): number
   /** Has the kernel hold so many bytes that the other end has not taken, where that is of use. */
   widen(fd: number, bytes: number): void
 }
@@ -85,10 +87,19 @@ export class LendingSocket extends Socket {
     if (early instanceof Uint8Array) consumer(early, early.length)
   }
 
+  /** Whether what is sent now goes to the kernel, with nothing before it. */
+  get isDirect(): boolean {
+    return this.#calls !== undefined && this.writableLength === 0 && this.writable
+  }
+
   /** Sends what the kernel takes at once, if nothing is before it; returns how many bytes it took. */
   sendNow(bytes: Uint8Array): number {
-    if (this.#calls === undefined || this.writableLength > 0 || !this.writable) return 0
-    return this.#calls.sendNow(this.#fd, bytes)
+    return this.isDirect ? this.#calls!.sendNow(this.#fd, bytes) : 0
+  }
+
+  /** The same with bytes of a file, which nobody has to read for that. */
+  sendFile(file: number, offset: number, length: number): number {
+    return this.isDirect ? this.#calls!.sendFile(this.#fd, file, offset, length) : 0
   }
 
   #take(length: number, buffer: Uint8Array): boolean {

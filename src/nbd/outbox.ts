@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream'
+import type { CachedPiece } from '../block/source.ts'
 import { LendingSocket } from './lending-socket.ts'
 import { SLAB_BYTES, type Slab, giveSlab, slabBytes, takeSlab } from './slab-pool.ts'
 
@@ -34,6 +35,7 @@ export class Outbox {
   #held = 0
   #sent = 0
   #taken = 0
+  #isTorn = false
 
   /** @param freed told of memory that is not held any longer */
   constructor(stream: Writable, freed: () => void) {
@@ -54,6 +56,11 @@ export class Outbox {
   /** Bytes of those that it does not hold any more. */
   get taken(): number {
     return this.#taken
+  }
+
+  /** Whether a part of a reply has left, and the rest never will: nothing else makes sense then. */
+  get isTorn(): boolean {
+    return this.#isTorn
   }
 
   /** Room for a reply; it has to be posted or given back. */
@@ -93,6 +100,43 @@ export class Outbox {
       room.slab.bytes.set(reply, room.at)
       this.post(room)
     }
+  }
+
+  /** Whether bytes of a file can leave at once: nothing is before them, and nobody encrypts them. */
+  get takesFiles(): boolean {
+    return this.#stream instanceof LendingSocket && this.#stream.isDirect
+  }
+
+  /**
+   * Sends a reply of which the last `length` bytes, for which `room` is, stand in a file. Throws if
+   * they cannot be read, which tears the reply.
+   */
+  sendFile(room: Room, piece: CachedPiece, length: number): void {
+    const { slab, at } = room
+    const start = at + room.length - length
+    // The head and what the socket does not take of the file leave one after the other.
+    slab.uses++
+    this.post({ slab, at, length: start - at })
+    this.flush()
+    const taken = this.#sendFileNow(piece, length)
+    const rest = slab.bytes.subarray(start + taken, start + length)
+    if (rest.length === 0) return this.#free(slab, 1)
+    try {
+      piece.readNow(rest, piece.offset + taken)
+    } catch (error) {
+      this.#isTorn = true
+      this.#free(slab, 1)
+      throw error
+    }
+    this.#write(rest, () => this.#free(slab, 1))
+  }
+
+  #sendFileNow({ fd, offset }: CachedPiece, length: number): number {
+    if (!(this.#stream instanceof LendingSocket)) return 0
+    const taken = this.#stream.sendFile(fd, offset, length)
+    this.#sent += taken
+    this.#taken += taken
+    return taken
   }
 
   /** Sends a reply in pieces, some of which are parts of `room`, and gives that back behind them. */

@@ -21,6 +21,12 @@ import { mayHoldHole, sparseReply } from './sparse-reply.ts'
 const DISCARD_BYTES = 64 * 1024 * 1024
 /** A step of a prefetch, and of zeroes that must take up space. */
 const STEP_BYTES = 1024 * 1024
+/**
+ * Reads of which the bytes need not be copied. For smaller ones that takes more calls than it saves;
+ * larger ones no longer stay in the cache of the client's processor, which fetches them from memory
+ * as slowly as this one would, and comes to them later.
+ */
+const UNCOPIED_BYTES = { least: 32 * 1024, most: 64 * 1024 }
 const ZEROES = new Uint8Array(STEP_BYTES)
 /** More than this is not prefetched by one request; no cache is expected to keep more. */
 const MOST_CACHED_BYTES = 1024 * 1024 * 1024
@@ -83,6 +89,7 @@ export class Service {
   #read(request: Request): Completion {
     const { readHead } = this.#replies
     const room = this.#outbox.room(readHead + request.length)
+    if (this.#sendCached(request, room)) return undefined
     const start = room.at + readHead
     const bytes = room.slab.bytes.subarray(start, start + request.length)
     const reading = this.#session.served.source.read(bytes, request.offset)
@@ -94,6 +101,18 @@ export class Service {
         throw error
       },
     )
+  }
+
+  /** Where the kernel has the bytes in memory they go from there to the client. */
+  #sendCached(request: Request, room: Room): boolean {
+    const { offset, length } = request
+    if (length < UNCOPIED_BYTES.least || length > UNCOPIED_BYTES.most) return false
+    if (!this.#outbox.takesFiles) return false
+    const piece = this.#session.served.source.cached?.(offset, length)
+    if (piece === undefined) return false
+    this.#replies.putReadHead(room.slab.bytes, room.at, request)
+    this.#outbox.sendFile(room, piece, length)
+    return true
   }
 
   #wasRead(request: Request, room: Room, bytes: Buffer): Completion {

@@ -247,7 +247,9 @@ class Transmission {
   }
 
   #failed(request: Request, failure: unknown): void {
-    this.#outbox.send(this.#failureReply(request, failure))
+    const reply = this.#failureReply(request, failure)
+    if (this.#outbox.isTorn) this.#stream.destroy()
+    this.#outbox.send(reply)
     this.#answered(request, ErrorValue.none)
   }
 

@@ -4,12 +4,12 @@ import t from 'tap'
 import { type FileCalls, FileSource } from '../../src/block/file.ts'
 import { extents } from '../../src/block/source.ts'
 import { SourceRefused, SourceUnavailable } from '../../src/errors.ts'
-import { readCached, seek } from '../../src/kernel/ffi.ts'
+import { holds, readCached, seek } from '../../src/kernel/ffi.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 
 const content = patterned(8000)
-const calls: FileCalls = { readCached, seek }
+const calls: FileCalls = { holds, readCached, seek }
 
 const path = join(mkdtempSync(join(t.testdir(), 'file-')), 'image')
 writeFileSync(path, content)
