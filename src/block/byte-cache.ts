@@ -33,11 +33,6 @@ export class ByteCache<V extends { readonly byteLength: number }> {
     return value
   }
 
-  /** The value being made just now, if it is. */
-  pending(key: number): Promise<V> | undefined {
-    return this.#making.get(key)
-  }
-
   /** Whether the value is held or on its way. */
   has(key: number): boolean {
     return this.#held.has(key) || this.#making.has(key)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Arrival, fetched } from './arrival.ts'
 import { ByteCache } from './byte-cache.ts'
 import type { CacheCounters } from './cache-counters.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -26,12 +27,6 @@ export interface CacheOptions {
   readonly clock?: Clock
 }
 
-interface Deferred {
-  readonly block: number
-  readonly resolve: (bytes: Uint8Array) => void
-  readonly reject: (error: unknown) => void
-}
-
 /** Of the cache, what a window may take at most. */
 const WINDOW_SHARE = 1 / 8
 /** Hints that are remembered until there is time for them, in blocks. */
@@ -41,7 +36,7 @@ const LEAST_HINT_BYTES = 128 * 1024
 
 /**
  * Keeps aligned blocks of a slow source, up to a limit of bytes. A block that is being fetched is
- * waited for and never fetched twice; a fetch that failed is forgotten.
+ * waited for, as far as it is wanted, and never fetched twice; a fetch that failed is forgotten.
  *
  * What is read at the same moment is fetched together, neighbours by one read. What nobody has
  * asked for is fetched beside it, hints first and then where much was read (heat.ts), as far as the
@@ -54,7 +49,8 @@ export class BlockCache implements BlockSource {
   readonly #blocks: ByteCache<Uint8Array>
   readonly #heat: Heat
   /** Misses of this moment, fetched together at its end. */
-  #missing: Deferred[] = []
+  #missing: Arrival[] = []
+  readonly #arriving = new Map<number, Arrival>()
   readonly #hints = new Hints(MOST_HINTS)
   #underwayBytes = 0
   #speculativeReads = 0
@@ -123,7 +119,12 @@ export class BlockCache implements BlockSource {
       const from = at - start
       const copy = (bytes: Uint8Array) => part.set(bytes.subarray(from, from + part.length))
       const held = this.#blocks.get(block)
-      if (held === undefined) waits.push(this.#coming(block).then(copy))
+      if (held === undefined)
+        waits.push(
+          this.#coming(block)
+            .until(to - start)
+            .then(copy),
+        )
       else copy(held)
       at = to
     }
@@ -153,27 +154,29 @@ export class BlockCache implements BlockSource {
     return this.#base[Symbol.asyncDispose]()
   }
 
-  #coming(block: number): Promise<Uint8Array> {
-    const pending = this.#blocks.pending(block)
-    if (pending !== undefined) return pending
+  #coming(block: number): Arrival {
+    const arriving = this.#arriving.get(block)
+    if (arriving !== undefined) return arriving
     // Behind all that runs without waiting, which is where neighbours are asked for.
     if (this.#missing.length === 0)
       queueMicrotask(() => process.nextTick(() => this.#fetchMissing()))
-    const deferred = this.#announce(block)
-    this.#missing.push(deferred)
-    return this.#blocks.pending(block)!
+    const arrival = this.#announce(block)
+    this.#missing.push(arrival)
+    return arrival
   }
 
-  #announce(block: number): Deferred {
-    const { promise, resolve, reject } = Promise.withResolvers<Uint8Array>()
-    const kept = this.#blocks.promise(block, promise)
+  #announce(block: number): Arrival {
+    const arrival = new Arrival(block)
+    this.#arriving.set(block, arrival)
+    const over = () => this.#arriving.delete(block)
     // Whoever wants this block takes the failure; perhaps nobody does.
-    kept.catch(() => {
+    this.#blocks.promise(block, arrival.whole).then(over, () => {
+      over()
       this.#heat.forget(block)
       this.#waste.redeem(block)
     })
     this.#hints.delete(block)
-    return { block, resolve, reject }
+    return arrival
   }
 
   #fetchMissing(): void {
@@ -192,7 +195,7 @@ export class BlockCache implements BlockSource {
   }
 
   /** The other blocks of the window of a block that is asked for, announced, if they are affordable. */
-  #around(block: number, { demandBytes, demandWasteShare }: Allowance): Deferred[] {
+  #around(block: number, { demandBytes, demandWasteShare }: Allowance): Arrival[] {
     const { blockBytes, limitBytes } = this.#options
     if (demandBytes <= blockBytes || demandBytes > limitBytes * WINDOW_SHARE) return []
     const count = demandBytes / blockBytes
@@ -202,7 +205,7 @@ export class BlockCache implements BlockSource {
   }
 
   /** Announces blocks that nobody has asked for. */
-  #unasked(blocks: readonly number[]): Deferred[] {
+  #unasked(blocks: readonly number[]): Arrival[] {
     for (const block of blocks) this.#waste.risk(block)
     return blocks.map((block) => this.#announce(block))
   }
@@ -215,36 +218,29 @@ export class BlockCache implements BlockSource {
   }
 
   /** Neighbours together, as far as one read may go. */
-  #runs(blocks: readonly Deferred[]): Deferred[][] {
+  #runs(blocks: readonly Arrival[]): Arrival[][] {
     const most = this.#options.fetchBytes / this.#options.blockBytes
-    const runs: Deferred[][] = []
-    for (const deferred of blocks) {
+    const runs: Arrival[][] = []
+    for (const arrival of blocks) {
       const run = runs.at(-1)
       const last = run?.at(-1)?.block
-      if (run && last === deferred.block - 1 && deferred.block % most !== 0) run.push(deferred)
-      else runs.push([deferred])
+      if (run && last === arrival.block - 1 && arrival.block % most !== 0) run.push(arrival)
+      else runs.push([arrival])
     }
     return runs
   }
 
   /** Whether it came; never rejects. */
-  async #fetch(run: readonly Deferred[]): Promise<boolean> {
+  async #fetch(run: readonly Arrival[]): Promise<boolean> {
     const { blockBytes } = this.#options
     const start = run[0]!.block * blockBytes
-    const buffer = new Uint8Array(Math.min(run.length * blockBytes, this.size - start))
+    const length = Math.min(run.length * blockBytes, this.size - start)
     this.#fetches++
-    this.#fetchedBytes += buffer.length
-    this.#underwayBytes += buffer.length
-    try {
-      await this.#base.read(buffer, start)
-      for (const [index, { resolve }] of run.entries()) resolve(partOf(buffer, index, blockBytes))
-      return true
-    } catch (error) {
-      for (const { reject } of run) reject(error)
-      return false
-    } finally {
-      this.#underwayBytes -= buffer.length
-    }
+    this.#fetchedBytes += length
+    this.#underwayBytes += length
+    const came = await fetched(this.#base, run, blockBytes, new Uint8Array(length))
+    this.#underwayBytes -= length
+    return came
   }
 
   /** Fetches what is likely to be wanted, as far as the link, the budget and the cache have room. */
@@ -301,10 +297,4 @@ export class BlockCache implements BlockSource {
       if (!this.#blocks.has(block)) blocks.push(block)
     return blocks
   }
-}
-
-/** A copy unless it is all, so that a dropped block frees its bytes although neighbours are kept. */
-function partOf(buffer: Uint8Array, index: number, blockBytes: number): Uint8Array {
-  if (buffer.length <= blockBytes) return buffer
-  return buffer.slice(index * blockBytes, (index + 1) * blockBytes)
 }

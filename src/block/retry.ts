@@ -1,7 +1,7 @@
 import { type NetcowError, SourceChanged, SourceRefused, SourceUnavailable } from '../errors.ts'
 import { backoffMs } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
-import type { BlockSource, Extent } from './source.ts'
+import type { BlockSource, Came, Extent } from './source.ts'
 
 /** What passes sooner than this is not worth a line. */
 const UNSAID_MS = 1000
@@ -236,8 +236,8 @@ export class RetrySource implements BlockSource {
   get waiting(): Waiting | undefined {
     return this.#persistence.waiting
   }
-  read(target: Uint8Array, offset: number): Promise<void> {
-    return this.#persistence.run(() => this.#base.read(target, offset))
+  read(target: Uint8Array, offset: number, came?: Came): Promise<void> {
+    return this.#persistence.run(() => this.#base.read(target, offset, came))
   }
   extent(offset: number, length: number): Promise<Extent> {
     return this.#base.extent(offset, length)

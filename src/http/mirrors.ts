@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type Clock, systemClock } from '../block/clock.ts'
-import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import { type BlockSource, type Came, type Extent, assertRange } from '../block/source.ts'
 import type { LinkSpeed } from '../block/speculation.ts'
 import { SourceUnavailable, isNetcowError } from '../errors.ts'
 import { shown } from '../image-name.ts'
@@ -102,7 +102,7 @@ export class Mirrors implements BlockSource {
     return this.#best(0, new Set())?.source?.pace.speed
   }
 
-  async read(target: Uint8Array, offset: number): Promise<void> {
+  async read(target: Uint8Array, offset: number, came?: Came): Promise<void> {
     assertRange(this.size, offset, target.length)
     this.#lookAround()
     this.#hedges.earn()
@@ -113,7 +113,7 @@ export class Mirrors implements BlockSource {
       if (server === undefined) break
       asked.add(server)
       try {
-        return await this.#readFrom(server, target, offset, asked)
+        return await this.#readFrom(server, target, offset, asked, came)
       } catch (error) {
         failures.push(...(error instanceof AggregateError ? error.errors : [error]))
       }
@@ -153,8 +153,9 @@ export class Mirrors implements BlockSource {
     target: Uint8Array,
     offset: number,
     asked: Set<Server>,
+    came: Came | undefined,
   ): Promise<void> {
-    const first = this.#reader(server, offset)
+    const first = this.#reader(server, offset, came)
     if (this.#servers.length === 1) return first(target)
     const second = () => {
       const other = this.#best(target.length, asked)
@@ -171,13 +172,13 @@ export class Mirrors implements BlockSource {
     await firstToFill(target, first, second, lateMs, this.#clock)
   }
 
-  #reader(server: Server, offset: number): Reader {
+  #reader(server: Server, offset: number, came?: Came): Reader {
     return async (target, signal) => {
       const { source } = server
       assert(source)
       const startedMs = performance.now()
       try {
-        await source.read(target, offset, signal)
+        await source.read(target, offset, came, signal)
       } catch (error) {
         if (signal?.aborted) source.pace.gaveUp(performance.now() - startedMs)
         else this.#failed(server, error)

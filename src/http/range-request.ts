@@ -1,3 +1,4 @@
+import type { Came } from '../block/source.ts'
 import { SourceUnavailable } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { type Exchange, type Sink, exchange } from './exchange.ts'
@@ -28,16 +29,18 @@ export type RangeAnswer =
  * whose body is not longer counts; everything else throws.
  *
  * @param check sees the headers of a 206 before any byte of it is taken, and throws to refuse it
+ * @param came told how many bytes of the target are filled, whenever more are
  */
 export function requestRange(
   request: Exchange,
   target: Uint8Array,
   offset: number,
   check: (head: RangeHead) => void,
+  came: Came = () => {},
 ): Promise<RangeAnswer> {
   const range = `bytes=${offset}-${offset + target.length - 1}`
   const headers = { ...request.headers, range }
-  return exchange({ ...request, headers }, new RangeSink(request.url, target, offset, check))
+  return exchange({ ...request, headers }, new RangeSink(request.url, target, offset, check, came))
 }
 
 class RangeSink implements Sink<RangeAnswer> {
@@ -45,15 +48,23 @@ class RangeSink implements Sink<RangeAnswer> {
   readonly #target: Uint8Array
   readonly #offset: number
   readonly #check: (head: RangeHead) => void
+  readonly #came: Came
   #head: RangeHead = { headers: {}, size: 0, length: 0 }
   #firstByteMs = 0
   #filled = 0
 
-  constructor(url: URL, target: Uint8Array, offset: number, check: (head: RangeHead) => void) {
+  constructor(
+    url: URL,
+    target: Uint8Array,
+    offset: number,
+    check: (head: RangeHead) => void,
+    came: Came,
+  ) {
     this.#url = url
     this.#target = target
     this.#offset = offset
     this.#check = check
+    this.#came = came
   }
 
   begin(status: number, headers: Headers, ms: number): RangeAnswer | undefined {
@@ -81,6 +92,7 @@ class RangeSink implements Sink<RangeAnswer> {
     }
     this.#target.set(chunk, this.#filled)
     this.#filled += chunk.length
+    this.#came(this.#filled)
   }
 
   end(ms: number): RangeAnswer {

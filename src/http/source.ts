@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { type BlockSource, type Extent, assertRange } from '../block/source.ts'
+import { type BlockSource, type Came, type Extent, assertRange } from '../block/source.ts'
 import { shown } from '../image-name.ts'
 import { SourceUnavailable } from '../errors.ts'
 import { WANTED } from './digest.ts'
@@ -23,6 +23,14 @@ export interface Opened {
 }
 
 type Filled = Extract<RangeAnswer, { kind: 'range' | 'cut' }>
+
+/** A range to be fetched. */
+interface Wish {
+  readonly target: Uint8Array
+  readonly offset: number
+  readonly came?: Came
+  readonly signal?: AbortSignal
+}
 
 /** Ranges of one version of one file on one web server. */
 export class HttpSource implements BlockSource {
@@ -69,11 +77,18 @@ export class HttpSource implements BlockSource {
   }
 
   /** @param signal once it aborts, `target` is not written to any more */
-  async read(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<void> {
+  async read(target: Uint8Array, offset: number, came?: Came, signal?: AbortSignal): Promise<void> {
     assertRange(this.size, offset, target.length)
     let filled = 0
     for (let cuts = 0; ; cuts++) {
-      const answer = await this.#ask(target.subarray(filled), offset + filled, signal)
+      const before = filled
+      const wish: Wish = {
+        target: target.subarray(filled),
+        offset: offset + filled,
+        ...(came && { came: (bytes) => came(before + bytes) }),
+        ...(signal && { signal }),
+      }
+      const answer = await this.#ask(wish)
       filled += answer.kind === 'range' ? answer.length : answer.filled
       if (filled === target.length) return
       assert(answer.kind === 'cut', 'the pinned length holds the whole range')
@@ -95,31 +110,26 @@ export class HttpSource implements BlockSource {
    * target expires, a server moves. What the URL leads to by now may be another version, though;
    * then the old place is kept, since only that one may have our version again.
    */
-  async #ask(target: Uint8Array, offset: number, signal?: AbortSignal): Promise<Filled> {
+  async #ask(wish: Wish): Promise<Filled> {
     const { url } = this.#route
-    if (this.#resolved.href === url.href) return this.#askAt(url, target, offset, signal)
+    if (this.#resolved.href === url.href) return this.#askAt(url, wish)
     try {
-      return await this.#askAt(this.#resolved, target, offset, signal)
+      return await this.#askAt(this.#resolved, wish)
     } catch (failure) {
-      if (signal?.aborted === true) throw failure
-      return await this.#askAt(url, target, offset, signal).catch((error: unknown) => {
+      if (wish.signal?.aborted === true) throw failure
+      return await this.#askAt(url, wish).catch((error: unknown) => {
         throw failure instanceof SourceUnavailable ? failure : error
       })
     }
   }
 
-  async #askAt(
-    url: URL,
-    target: Uint8Array,
-    offset: number,
-    signal: AbortSignal | undefined,
-  ): Promise<Filled> {
+  async #askAt(url: URL, { target, offset, came, signal }: Wish): Promise<Filled> {
     const check = (head: RangeHead) =>
       checkIdentity(this.identity, head.headers, head.size, shown(this.#route.url))
     this.#requests++
     using underway = this.pace.begin(target.length)
     const { answer, resolved } = await follow(this.#route, url, (exchange) =>
-      requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check),
+      requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check, came),
     )
     this.#resolved = resolved
     this.#count(answer)
