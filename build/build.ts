@@ -8,6 +8,7 @@ import sea from '@yao-pkg/pkg/lib-es5/sea.js'
 import { build as bundle } from 'esbuild'
 import { ARCHITECTURES, type Architecture, ownArchitecture, strippedNode } from './node-binary.ts'
 import { trim } from './trim.ts'
+import { warm } from './warm.ts'
 import manifest from '../package.json' with { type: 'json' }
 
 /**
@@ -18,15 +19,24 @@ import manifest from '../package.json' with { type: 'json' }
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
 
+const BUILDERS = [
+  'build.ts',
+  'elf.ts',
+  'icu-package.ts',
+  'node-binary.ts',
+  'start.cjs',
+  'trim.ts',
+  'warm-start.cjs',
+  'warm.ts',
+]
+
 /** What the executable is made of; when none of it has changed, it need not be made again. */
 function inputs(architecture: Architecture): string {
   const hash = createHash('sha256')
   const files = [
     'package.json',
     'package-lock.json',
-    ...['build.ts', 'elf.ts', 'icu-package.ts', 'node-binary.ts', 'trim.ts'].map(
-      (name) => `build/${name}`,
-    ),
+    ...BUILDERS.map((name) => `build/${name}`),
     ...globSync('src/**/*.ts', { cwd: root }),
   ]
   for (const file of files.toSorted()) {
@@ -53,7 +63,16 @@ export async function build(architecture = ownArchitecture()): Promise<string> {
     const node = join(work, 'node')
     strippedNode(architecture, node)
     const script = await bundled('src/main.ts', work)
-    const baked = await bake(architecture, work, node, script)
+    // start.cjs calls it.
+    writeFileSync(script, `(function (require) {${readFileSync(script, 'latin1')}})`)
+    const code = join(work, 'netcow.code')
+    // What is compiled in advance is of use to the processor that compiled it.
+    if (architecture === ownArchitecture()) await warm(node, script, code)
+    else writeFileSync(code, '')
+    const baked = await bake(architecture, work, node, {
+      'netcow.cjs': script,
+      'netcow.code': code,
+    })
     trim(baked)
     chmodSync(baked, 0o755)
     renameSync(baked, executable)
@@ -74,6 +93,8 @@ export async function bundled(program: string, folder: string): Promise<string> 
     platform: 'node',
     target: 'node26',
     format: 'cjs',
+    // Of the modules of Node, which need no other loader then.
+    supported: { 'dynamic-import': false },
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
@@ -87,21 +108,24 @@ async function bake(
   architecture: Architecture,
   work: string,
   nodePath: string,
-  script: string,
+  assets: Readonly<Record<string, string>>,
 ): Promise<string> {
   const output = join(work, 'netcow')
-  const own = architecture === ownArchitecture()
   const before = process.cwd()
   // Standard output belongs to whoever called us; boots --json, for one.
   const { log } = console
   console.log = () => {}
   try {
-    await sea.default(script, {
+    await sea.default(join(root, 'build/start.cjs'), {
       nodePath,
       // The Node that runs this is of the same version, and generates what is baked in.
       useLocalNode: true,
-      // Code that is compiled in advance is of use to the processor that compiled it.
-      seaConfig: { disableExperimentalSEAWarning: true, useSnapshot: false, useCodeCache: own },
+      seaConfig: {
+        disableExperimentalSEAWarning: true,
+        useSnapshot: false,
+        useCodeCache: false,
+        assets,
+      },
       targets: [
         { nodeRange: 'node26', platform: 'linux', arch: architecture, output, forceBuild: false },
       ],
