@@ -12,8 +12,9 @@ import { warm } from './warm.ts'
 import manifest from '../package.json' with { type: 'json' }
 
 /**
- * Makes dist/netcow and its manual pages: one bundle, baked onto the stripped Node of the npm package. Nothing is
- * compiled, and nothing is fetched but, for another architecture, that one's Node.
+ * Makes dist/netcow and its manual pages: one bundle, and what V8 compiles of it when it is run once, baked
+ * onto the stripped Node of the npm package. Nothing is fetched but, for another architecture, that
+ * one's Node; other compilers are not needed.
  */
 
 const root = resolve(import.meta.dirname, '..')

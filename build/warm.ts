@@ -36,8 +36,11 @@ export async function warm(node: string, script: string, code: string): Promise<
   try {
     const deadline = performance.now() + START_MS
     while (!(await listens({ path: socket }))) {
-      if (child.exitCode !== null || performance.now() > deadline)
+      const isOver = child.exitCode !== null || child.signalCode !== null
+      if (isOver || performance.now() > deadline) {
+        child.kill()
         throw new Error(`the tool does not serve: ${await said}`)
+      }
       await sleep(LOOK_AGAIN_MS)
     }
     await replay(socket, reads())

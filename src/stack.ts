@@ -19,7 +19,7 @@ import {
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
 import { printable, shown } from './image-name.ts'
-import { holds, readCached, seek } from './kernel/ffi.ts'
+import { holds, mapFile, readCached, seek, unmapFile } from './kernel/ffi.ts'
 import { Opening, opened } from './opening.ts'
 import type { DevicePlan, ImagePlan, SourcePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
@@ -43,6 +43,7 @@ export type Served = Vitals &
     | { readonly access: 'read-write'; readonly source: BlockDevice }
   )
 
+const FILE_CALLS = { holds, mapFile, readCached, seek, unmapFile }
 /** Of the cache, this much holds the file as it came, packed; the rest holds decoded clusters. */
 const FETCHED_SHARE = 0.75
 /** Aligned to this, so that caches on the way can keep what is asked for. */
@@ -225,7 +226,7 @@ async function fetched(plan: SourcePlan, opening: Opening): Promise<BlockSource>
     case 'memory':
       return new MemoryDevice(name.sizeBytes)
     case 'file': {
-      const source = await FileSource.open(name.path, { holds, readCached, seek })
+      const source = await FileSource.open(name.path, FILE_CALLS)
       await opening.openedFile(name.path, source.size)
       return source
     }

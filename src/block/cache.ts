@@ -168,7 +168,9 @@ export class BlockCache implements BlockSource {
   #announce(block: number): Arrival {
     const arrival = new Arrival(block)
     this.#arriving.set(block, arrival)
-    const over = () => this.#arriving.delete(block)
+    const over = () => {
+      if (this.#arriving.get(block) === arrival) this.#arriving.delete(block)
+    }
     // Whoever wants this block takes the failure; perhaps nobody does.
     this.#blocks.promise(block, arrival.whole).then(over, () => {
       over()

@@ -1,5 +1,5 @@
-import { readSync } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { constants, readSync } from 'node:fs'
+import { type FileHandle, access, open } from 'node:fs/promises'
 import { SourceRefused, SourceUnavailable } from '../errors.ts'
 import {
   type BlockSource,
@@ -9,17 +9,26 @@ import {
   assertRange,
 } from './source.ts'
 
-/** What Node does not have of the kernel's calls. None of them waits. */
+/** What Node does not have of the kernel's calls. None of them waits for what the file has in it. */
 export interface FileCalls {
   /** Reads what memory holds of a file, at most all of `target`; returns how many bytes that were. */
   readCached(fd: number, target: Uint8Array, offset: number): number
+  /** Makes a file known to `holds`, under a number that is not 0; 0 where that is not possible. */
+  mapFile(fd: number, size: number): bigint
   /** Whether memory holds all of a range, as far as the kernel tells. */
-  holds(fd: number, offset: number, length: number): boolean
+  holds(mapping: bigint, offset: number, length: number): boolean
+  unmapFile(mapping: bigint, size: number): void
   /** Where from `offset` on the next data or the next hole begins; negative if it finds none. */
   seek(fd: number, offset: number, what: 'data' | 'hole'): number
 }
 
-const NONE: FileCalls = { readCached: () => 0, holds: () => false, seek: () => -1 }
+const NONE: FileCalls = {
+  readCached: () => 0,
+  mapFile: () => 0n,
+  holds: () => false,
+  unmapFile: () => {},
+  seek: () => -1,
+}
 
 /** More than this is read by another thread, which copies while this one does something else. */
 const MOST_AT_ONCE_BYTES = 256 * 1024
@@ -34,14 +43,22 @@ export class FileSource implements BlockSource {
   readonly #path: string
   readonly #handle: FileHandle
   readonly #calls: FileCalls
+  /** Undefined as long as nobody has asked; 0 where there is none. */
+  #mapping: bigint | undefined
   /** Where the last data was that was asked for. */
   #data: { readonly start: number; readonly end: number } = { start: 0, end: 0 }
 
-  private constructor(path: string, handle: FileHandle, size: number, calls: FileCalls) {
+  private constructor(
+    path: string,
+    handle: FileHandle,
+    { size, isOurs }: { readonly size: number; readonly isOurs: boolean },
+    calls: FileCalls,
+  ) {
     this.#path = path
     this.#handle = handle
     this.#calls = calls
     this.size = size
+    if (!isOurs || size === 0) this.#mapping = 0n
   }
 
   /** Throws `SourceRefused` for what is missing, unreadable, or neither a file nor a disk. */
@@ -53,7 +70,7 @@ export class FileSource implements BlockSource {
       })
     })
     try {
-      return new FileSource(path, handle, await sizeOf(handle, path), calls)
+      return new FileSource(path, handle, await seen(handle, path), calls)
     } catch (error) {
       await handle.close()
       throw error
@@ -74,10 +91,7 @@ export class FileSource implements BlockSource {
       const { bytesRead } = await this.#handle
         .read(target, done, target.length - done, at)
         .catch((error: NodeJS.ErrnoException) => {
-          throw new SourceUnavailable(`cannot read the image: ${reason(error)}`, {
-            where: { path: this.#path, offset: at },
-            cause: error,
-          })
+          throw this.#unreadable(error, at)
         })
       if (bytesRead === 0) throw this.#shorter(at)
       done += bytesRead
@@ -87,7 +101,8 @@ export class FileSource implements BlockSource {
   cached(offset: number, length: number): CachedPiece | undefined {
     assertRange(this.size, offset, length)
     const { fd } = this.#handle
-    if (length > MOST_AT_ONCE_BYTES || !this.#calls.holds(fd, offset, length)) return undefined
+    this.#mapping ??= this.#calls.mapFile(fd, this.size)
+    if (this.#mapping === 0n || !this.#calls.holds(this.#mapping, offset, length)) return undefined
     if (!this.#isData(offset, length)) return undefined
     return { fd, offset, readNow: (target, at) => this.#readNow(target, at) }
   }
@@ -95,17 +110,33 @@ export class FileSource implements BlockSource {
   /** To find the end of data the file system may have to go through all of the file. */
   #isData(offset: number, length: number): boolean {
     const { start, end } = this.#data
-    if (offset < start || offset >= end)
-      this.#data = { start: offset, end: this.#calls.seek(this.#handle.fd, offset, 'hole') }
+    if (offset < start || offset >= end) {
+      const hole = this.#calls.seek(this.#handle.fd, offset, 'hole')
+      // As for `extent`: who cannot tell has no holes.
+      this.#data = hole < 0 ? { start: 0, end: this.size } : { start: offset, end: hole }
+    }
     return offset + length <= this.#data.end
   }
 
   #readNow(target: Uint8Array, offset: number): void {
     for (let done = 0; done < target.length;) {
-      const length = readSync(this.#handle.fd, target, done, target.length - done, offset + done)
+      const length = this.#readSome(target.subarray(done), offset + done)
       if (length === 0) throw this.#shorter(offset + done)
       done += length
     }
+  }
+
+  #readSome(target: Uint8Array, offset: number): number {
+    try {
+      return readSync(this.#handle.fd, target, 0, target.length, offset)
+    } catch (error) {
+      throw this.#unreadable(error as NodeJS.ErrnoException, offset)
+    }
+  }
+
+  #unreadable(cause: NodeJS.ErrnoException, offset: number): SourceUnavailable {
+    const where = { path: this.#path, offset }
+    return new SourceUnavailable(`cannot read the image: ${reason(cause)}`, { where, cause })
   }
 
   #shorter(offset: number): SourceUnavailable {
@@ -127,15 +158,27 @@ export class FileSource implements BlockSource {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    const mapping = this.#mapping ?? 0n
+    this.#mapping = 0n
+    if (mapping !== 0n) this.#calls.unmapFile(mapping, this.size)
     return this.#handle.close()
   }
 }
 
-async function sizeOf(handle: FileHandle, path: string): Promise<number> {
+/** How large it is, and whether the kernel tells us what memory has of it. */
+async function seen(handle: FileHandle, path: string): Promise<{ size: number; isOurs: boolean }> {
   const stat = await handle.stat()
-  if (stat.isFile()) return stat.size
-  if (stat.isBlockDevice()) return blockDeviceSize(handle)
+  const isOurs = stat.uid === process.geteuid?.() || (await mayWrite(path))
+  if (stat.isFile()) return { size: stat.size, isOurs }
+  if (stat.isBlockDevice()) return { size: await blockDeviceSize(handle), isOurs }
   throw new SourceRefused('the image is neither a file nor a block device', { where: { path } })
+}
+
+function mayWrite(path: string): Promise<boolean> {
+  return access(path, constants.W_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** Bisects for the last readable byte: Node has no lseek, and sysfs is not everywhere. */

@@ -1,7 +1,7 @@
 import { StoreFull } from '../errors.ts'
 import { Admission } from './admission.ts'
 import type { Quota } from './quota.ts'
-import type { BlockDevice, Completion, Extent } from './source.ts'
+import type { BlockDevice, CachedPiece, Completion, Extent } from './source.ts'
 
 /** A state that lasts is said again after this long. */
 const REPEAT_LINE_MS = 60_000
@@ -36,6 +36,9 @@ export class WaitForRoom implements BlockDevice {
   }
   extent(offset: number, length: number): Promise<Extent> {
     return this.#next.extent(offset, length)
+  }
+  cached(offset: number, length: number): CachedPiece | undefined {
+    return this.#next.cached?.(offset, length)
   }
   write(data: Uint8Array, offset: number): Completion {
     return this.#patiently(() => this.#next.write(data, offset))

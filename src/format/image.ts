@@ -5,6 +5,7 @@ import {
   type Extent,
   assertRange,
 } from '../block/source.ts'
+import { isNetcowError } from '../errors.ts'
 import { Flight } from './flight.ts'
 import type { Layout, Mapping, OpenFormat } from './format.ts'
 
@@ -93,16 +94,23 @@ export class Image implements BlockSource {
 
   cached(offset: number, length: number): CachedPiece | undefined {
     assertRange(this.size, offset, length)
+    const mapping = this.#located(offset, length)
+    if (mapping === undefined || mapping.length < length) return undefined
+    if (mapping.kind === 'data') return mapping.source.cached?.(mapping.offset, length)
+    const isBelow = mapping.kind === 'hole' && offset + length <= (this.#below?.size ?? 0)
+    return isBelow ? this.#below?.cached?.(offset, length) : undefined
+  }
+
+  /** What the tables in memory say; whoever reads there is told of what is wrong with them. */
+  #located(offset: number, length: number): Mapping | undefined {
     try {
       const mapping = this.#layout.locate(offset, length)
-      if (mapping instanceof Promise || mapping.length < length) return undefined
-      if (mapping.kind === 'data') return mapping.source.cached?.(mapping.offset, length)
-      const isBelow = mapping.kind === 'hole' && offset + length <= (this.#below?.size ?? 0)
-      return isBelow ? this.#below?.cached?.(offset, length) : undefined
-    } catch {
-      // Whoever reads there will be told.
-      return undefined
+      if (!(mapping instanceof Promise)) return mapping
+      mapping.catch(() => {})
+    } catch (error) {
+      if (!isNetcowError(error)) throw error
     }
+    return undefined
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -29,7 +29,8 @@ export type RangeAnswer =
  * whose body is not longer counts; everything else throws.
  *
  * @param check sees the headers of a 206 before any byte of it is taken, and throws to refuse it
- * @param came told how many bytes of the target are filled, whenever more are
+ * @param came told how many bytes of the target are filled, whenever more are, if the server has said
+ *   how long the body is
  */
 export function requestRange(
   request: Exchange,
@@ -52,6 +53,8 @@ class RangeSink implements Sink<RangeAnswer> {
   #head: RangeHead = { headers: {}, size: 0, length: 0 }
   #firstByteMs = 0
   #filled = 0
+  /** Whether the server has said that no more than the range will come. */
+  #isBounded = false
 
   constructor(
     url: URL,
@@ -82,6 +85,12 @@ class RangeSink implements Sink<RangeAnswer> {
     if (range.first !== this.#offset || range.last !== this.#offset + length - 1) {
       throw this.#otherRange(headers)
     }
+    // Without a length only its end shows whether the body is the range.
+    const bodyBytes = Number(headers['content-length'] ?? Infinity)
+    if (headers['content-length'] !== undefined && !(bodyBytes <= length)) {
+      throw this.#otherRange(headers)
+    }
+    this.#isBounded = bodyBytes <= length
     this.#firstByteMs = ms
     return undefined
   }
@@ -92,7 +101,7 @@ class RangeSink implements Sink<RangeAnswer> {
     }
     this.#target.set(chunk, this.#filled)
     this.#filled += chunk.length
-    this.#came(this.#filled)
+    if (this.#isBounded) this.#came(this.#filled)
   }
 
   end(ms: number): RangeAnswer {

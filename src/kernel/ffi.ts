@@ -19,6 +19,11 @@ function bind() {
     send: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
     sendfile: { return: 'int64', arguments: ['int32', 'int32', 'pointer', 'uint64'] },
     recv: { return: 'int64', arguments: ['int32', 'buffer', 'uint64', 'int32'] },
+    mmap: {
+      return: 'pointer',
+      arguments: ['pointer', 'uint64', 'int32', 'int32', 'int32', 'int64'],
+    },
+    munmap: { return: 'int32', arguments: ['pointer', 'uint64'] },
     flock: { return: 'int32', arguments: ['int32', 'int32'] },
     unshare: { return: 'int32', arguments: ['int32'] },
     setns: { return: 'int32', arguments: ['int32', 'int32'] },
@@ -39,8 +44,8 @@ let bound: ReturnType<typeof bind> | undefined
 const libc = () => (bound ??= bind())
 
 /** Of every local read, so they are bound by themselves. */
-const { preadv2, lseek, syscall } = dlopen(LIBC, {
-  syscall: { return: 'int64', arguments: ['int64', 'int32', 'pointer', 'pointer', 'uint32'] },
+const { preadv2, lseek, mincore } = dlopen(LIBC, {
+  mincore: { return: 'int32', arguments: ['pointer', 'uint64', 'pointer'] },
   lseek: { return: 'int64', arguments: ['int32', 'int64', 'int32'] },
   preadv2: { return: 'int32', arguments: ['int32', 'pointer', 'int32', 'int64', 'int32'] },
 }).functions
@@ -112,8 +117,8 @@ const fileOffsetAt = getRawPointer(fileOffset)
 
 /**
  * Sends what the socket takes at once of `length` bytes at `offset` of a file, and returns how many
- * bytes that were; 0 if none, for whatever reason. The pages are not copied, and are read from the
- * disk first where memory does not hold them (sendfile(2)).
+ * bytes that were; 0 if none, for whatever reason. The pages are not copied; where memory does not
+ * hold them the disk is waited for (sendfile(2)).
  */
 function sendFile(fd: number, file: number, offset: number, length: number): number {
   fileOffset[0] = BigInt(offset)
@@ -162,25 +167,37 @@ export function readCached(fd: number, target: Uint8Array, offset: number): numb
   return Math.max(0, preadv2(fd, vectorAt, 1, BigInt(offset), RWF_NOWAIT))
 }
 
-/** cachestat(2), which libc does not know yet; Linux 6.5 and later. */
-const SYS_CACHESTAT = 451n
-const cacheRange = new BigUint64Array(2)
-const cacheRangeAt = getRawPointer(cacheRange)
-/** How many pages are there, dirty, being written, and gone. */
-const cacheStat = new BigUint64Array(5)
-const cacheStatAt = getRawPointer(cacheStat)
+const MAP_SHARED = 1
 const PAGE_BYTES = 4096
+/** What is asked about at once, in pages. */
+const MOST_PAGES = 64
+const pages = new Uint8Array(new ArrayBuffer(MOST_PAGES))
+const pagesAt = getRawPointer(pages)
+
+/** A file in the address space, where nobody ever looks at it; 0 where that is not to be had. */
+export function mapFile(fd: number, size: number): bigint {
+  const address = libc().mmap(0n, BigInt(size), 0, MAP_SHARED, fd, 0n)
+  return BigInt.asIntN(64, address) === -1n ? 0n : address
+}
 
 /**
- * Whether the page cache has every page of a range; false also where nobody says: on an older kernel,
- * on one with larger pages, or, in newer ones, for a file that is another user's (cachestat(2)).
+ * Whether memory has every byte of a range of a mapped file, so that nobody who reads it waits for a
+ * disk (mincore(2)). False also where nobody says: beyond 256 KiB, and with larger pages. Of a file that
+ * this process neither owns nor may write the kernel says that it has all.
  */
-export function holds(fd: number, offset: number, length: number): boolean {
-  cacheRange[0] = BigInt(offset)
-  cacheRange[1] = BigInt(length)
-  const answer = syscall(SYS_CACHESTAT, fd, cacheRangeAt, cacheStatAt, 0)
-  const pages = Math.ceil((offset + length) / PAGE_BYTES) - Math.floor(offset / PAGE_BYTES)
-  return Number(answer) === 0 && cacheStat[0] === BigInt(pages)
+export function holds(mapping: bigint, offset: number, length: number): boolean {
+  const first = Math.floor(offset / PAGE_BYTES)
+  const count = Math.ceil((offset + length) / PAGE_BYTES) - first
+  if (count > MOST_PAGES) return false
+  pages.fill(0, 0, count)
+  const from = mapping + BigInt(first * PAGE_BYTES)
+  if (mincore(from, BigInt(count * PAGE_BYTES), pagesAt) !== 0) return false
+  for (let page = 0; page < count; page++) if ((pages[page]! & 1) === 0) return false
+  return true
+}
+
+export function unmapFile(mapping: bigint, size: number): void {
+  checked('munmap', libc().munmap(mapping, BigInt(size)))
 }
 
 const SEEK = { data: 3, hole: 4 } as const

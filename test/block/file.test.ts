@@ -1,15 +1,16 @@
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { type FileCalls, FileSource } from '../../src/block/file.ts'
 import { extents } from '../../src/block/source.ts'
 import { SourceRefused, SourceUnavailable } from '../../src/errors.ts'
-import { holds, readCached, seek } from '../../src/kernel/ffi.ts'
+import { holds, mapFile, readCached, seek, unmapFile } from '../../src/kernel/ffi.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 
 const content = patterned(8000)
-const calls: FileCalls = { holds, readCached, seek }
+const calls: FileCalls = { holds, mapFile, readCached, seek, unmapFile }
 
 const path = join(mkdtempSync(join(t.testdir(), 'file-')), 'image')
 writeFileSync(path, content)
@@ -51,6 +52,43 @@ t.test('what the file system does not hold is known to be zeroes', async (t) => 
   t.match(await source.extent(512 * KIB + 100, 50), { kind: 'data', length: 50 })
   await using ignorant = await FileSource.open(sparse)
   t.match(await ignorant.extent(0, ignorant.size), { kind: 'data', length: ignorant.size })
+})
+
+t.test('what memory holds can be sent, unless there is a hole in it', async (t) => {
+  const path = join(t.testdir(), 'image')
+  const KIB = 1024
+  const data = patterned(256 * KIB)
+  writeFileSync(path, data)
+  truncateSync(path, 1024 * KIB)
+  await using source = await FileSource.open(path, calls)
+  await source.read(new Uint8Array(1024 * KIB), 0)
+  const piece = source.cached(100, 64 * KIB)
+  // The kernel counts pages of 4 KiB, or says nothing.
+  if (piece !== undefined) {
+    t.equal(piece.offset, 100)
+    const target = new Uint8Array(64 * KIB)
+    piece.readNow(target, 100)
+    t.strictSame(target, data.subarray(100, 100 + 64 * KIB))
+  }
+  t.equal(source.cached(200 * KIB, 64 * KIB), undefined, 'data and a hole')
+  t.equal(source.cached(512 * KIB, 64 * KIB), undefined, 'a hole')
+  await using ignorant = await FileSource.open(path)
+  t.equal(ignorant.cached(0, 4096), undefined, 'nobody can tell')
+  await using blind = await FileSource.open(path, { ...calls, seek: () => -1 })
+  t.equal(blind.cached(200 * KIB, 64 * KIB) === undefined, piece === undefined)
+})
+
+t.test('what the disk is still at is not held', async (t) => {
+  const path = join(t.testdir(), 'image')
+  writeFileSync(path, patterned(256 * 1024))
+  // dd and sync, because Node has no posix_fadvise(2): the file is on the disk and in no memory.
+  execFileSync('sync', [path])
+  execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none'])
+  await using source = await FileSource.open(path, calls)
+  const target = new Uint8Array(64 * 1024)
+  const held = readCached(openSync(path, 'r'), target, 0)
+  if (held < target.length) t.equal(source.cached(0, target.length), undefined)
+  else t.pass('the file system keeps everything in memory')
 })
 
 t.test('a file that is missing, or no file, is refused', async (t) => {

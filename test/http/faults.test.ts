@@ -1,6 +1,8 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { BlockCache } from '../../src/block/cache.ts'
 import { Patience, RetrySource } from '../../src/block/retry.ts'
+import type { BlockSource } from '../../src/block/source.ts'
 import { Mirrors } from '../../src/http/mirrors.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { LeapingClock, PLAIN_HTTP } from '../fixtures/http-options.ts'
@@ -12,6 +14,12 @@ const SIZE = 400_000
 const content = patterned(SIZE)
 const other = patterned(SIZE, 5)
 const RUNS = 20
+const CACHE = {
+  limitBytes: 2 ** 20,
+  blockBytes: 8192,
+  fetchBytes: 2 ** 16,
+  speculativeReads: 2,
+}
 /** Silence costs real time. */
 const TIMEOUTS = { connectMs: 2000, firstByteMs: 40, stallMs: 40 }
 
@@ -53,6 +61,11 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
   ),
   fc.record({ kind: fc.constant('long' as const), extraBytes: fc.integer({ min: 1, max: 9 }) }),
   fc.record({
+    kind: fc.constant('shifted' as const),
+    extraBytes: fc.integer({ min: 1, max: 70_000 }),
+    isChunked: fc.boolean(),
+  }),
+  fc.record({
     kind: fc.constantFrom('stall' as const, 'reset' as const, 'close' as const),
     afterBytes: somewhere,
   }),
@@ -67,7 +80,7 @@ const near = await RangeServer.open({ '/image': content, '/other': other })
 const far = await RangeServer.open({ '/image': content, '/other': other })
 t.teardown(() => Promise.all([near.down(), far.down()]))
 
-async function allRight(source: RetrySource, reads: readonly Read[]): Promise<void> {
+async function allRight(source: BlockSource, reads: readonly Read[]): Promise<void> {
   await Promise.all(
     reads.map(async ({ offset, length }) => {
       const target = new Uint8Array(Math.min(length, SIZE - offset))
@@ -78,7 +91,8 @@ async function allRight(source: RetrySource, reads: readonly Read[]): Promise<vo
   )
 }
 
-async function opened(mirrors: readonly URL[]): Promise<RetrySource> {
+/** Below a cache, which has its readers take bytes before the end of the answer that brings them. */
+async function opened(mirrors: readonly URL[]): Promise<BlockSource> {
   near.faults.length = 0
   far.faults.length = 0
   const clock = new LeapingClock()
@@ -86,7 +100,7 @@ async function opened(mirrors: readonly URL[]): Promise<RetrySource> {
   const { source } = await Mirrors.open(new URL(near.url('/image')), options, () => {})
   const patience = new Patience(0, () => {}, clock)
   patience.useBegins()
-  return new RetrySource(source, patience)
+  return new BlockCache(new RetrySource(source, patience), CACHE)
 }
 
 for (const [name, mirrors] of [

@@ -1,4 +1,13 @@
-import { closeSync, ftruncateSync, openSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { Socket } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { join } from 'node:path'
@@ -8,11 +17,20 @@ import { type FileCalls, FileSource } from '../../src/block/file.ts'
 import { MemoryDevice } from '../../src/block/memory.ts'
 import { Overlay, SECTOR } from '../../src/block/overlay.ts'
 import { SourceUnavailable } from '../../src/errors.ts'
-import { holds, readCached, seek, socketCalls, socketPair } from '../../src/kernel/ffi.ts'
+import {
+  holds,
+  mapFile,
+  readCached,
+  seek,
+  socketCalls,
+  socketPair,
+  unmapFile,
+} from '../../src/kernel/ffi.ts'
+import { openImage } from '../../src/format/registry.ts'
 import { UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket, type SocketCalls } from '../../src/nbd/lending-socket.ts'
-import { Chunk, Command, SimpleReply } from '../../src/nbd/protocol.ts'
+import { Chunk, Command, ErrorValue, SimpleReply } from '../../src/nbd/protocol.ts'
 import { transmit } from '../../src/nbd/transmission.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { NbdClient, requestBytes } from '../fixtures/nbd-client.ts'
@@ -23,7 +41,7 @@ import { serving } from '../fixtures/nbd-serving.ts'
 const KIB = 1024
 const SIZE = 4096 * KIB
 const HOLE = { offset: 1024 * KIB, length: 512 * KIB }
-const calls: FileCalls = { holds, readCached, seek }
+const calls: FileCalls = { holds, mapFile, readCached, seek, unmapFile }
 const content = patterned(SIZE)
 content.fill(0, HOLE.offset, HOLE.offset + HOLE.length)
 const path = join(t.testdir(), 'image')
@@ -95,11 +113,34 @@ for (const headers of ['simple', 'structured', 'extended'] as const) {
         const isCut = chunks.some(({ type }) => type === Chunk.offsetHole)
         t.equal(isCut, headers !== 'simple' && offset < HOLE.offset)
       }
-      t.ok(counting.sentBytes > 0, `${counting.sentBytes} bytes went from the file`)
-      if (most < Infinity) t.ok(counting.cuts > 0, 'most of it only in part')
+      // With larger pages than 4 KiB nobody knows what memory has.
+      if (source.cached(0, 64 * KIB) !== undefined) {
+        t.ok(counting.sentBytes > 0, `${counting.sentBytes} bytes went from the file`)
+        if (most < Infinity) t.ok(counting.cuts > 0, 'most of it only in part')
+      }
     })
   }
 }
+
+t.test('a broken table costs the read that needs it, whatever its size', async (t) => {
+  const directory = t.testdir()
+  const broken = join(directory, 'image.qcow2')
+  execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', broken, '1M'])
+  execFileSync('qemu-io', ['-c', 'write 0 1M', broken])
+  const image = readFileSync(broken)
+  const l2 = Number(image.readBigUInt64BE(Number(image.readBigUInt64BE(40))) & 0xff_ffff_ffff_fe00n)
+  // Host offset 512 of a cluster: where none may be.
+  image.writeBigUInt64BE(image.readBigUInt64BE(l2) | 512n, l2)
+  writeFileSync(broken, image)
+  const file = await FileSource.open(broken, calls)
+  await using source = await openImage(file, { format: 'qcow2' })
+  const { path: socket } = await serving(t, { access: 'read-only', source }, { report: () => {} })
+  using client = await NbdClient.ready(socket)
+  for (const length of [64 * KIB, 4 * KIB, 64 * KIB]) {
+    const { error } = await client.request({ type: Command.read, offset: 0, length })
+    t.equal(error, ErrorValue.io)
+  }
+})
 
 t.test('a file that lost what it had costs the connection, and no byte is wrong', async (t) => {
   const short = join(t.testdir(), 'image')
