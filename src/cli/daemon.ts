@@ -3,6 +3,7 @@ import { Patience, Persistence } from '../block/retry.ts'
 import { KernelRefused, SourceChanged } from '../errors.ts'
 import { printable } from '../image-name.ts'
 import { KernelLog } from '../kernel/log.ts'
+import { answerFirst } from '../kernel/process.ts'
 import { endMachine } from '../kernel/restart.ts'
 import type { DevicePlan } from '../plan.ts'
 import { type Report, type Served, openForUse } from '../stack.ts'
@@ -50,6 +51,7 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     const before = options.resume === undefined ? undefined : readResumeRecord(options.resume)
     const served = await (before ? reopened(plan, before, report) : openForUse(plan, report))
     await using _source = served.source
+    await answerFirst()
     const client = before
       ? await KernelClient.resume(served, before.index, diary)
       : KernelClient.attach(served, plan.sectorBytes, options.device, diary)

@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { UsageError } from '../../errors.ts'
 import { socketCalls } from '../../kernel/ffi.ts'
+import { answerFirst } from '../../kernel/process.ts'
 import type { Offer } from '../../nbd/handshake.ts'
 import { LendingSocket } from '../../nbd/lending-socket.ts'
 import { NbdServer, serveConnection } from '../../nbd/server.ts'
@@ -61,6 +62,7 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
   const report = (error: unknown) => terminal.say('error', lineOf(error))
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+  await answerFirst()
   if (endpoint.kind === 'stdio') {
     const socket = LendingSocket.overDescriptor(0, socketCalls)
     await serveConnection(socket, offer, { report, signal: stop.signal })
