@@ -17,10 +17,19 @@ export interface FioResult {
   readonly medianMicroseconds: number
 }
 
-/** Runs fio's own NBD client against the server on `socket`. */
-export async function fio(socket: string, load: Load, seconds: number): Promise<FioResult> {
+/**
+ * Runs fio's own NBD client, that of `tree`, against the server on `socket`, which is within it: Debian 12's
+ * takes no more than some 20 000 replies of 64 KiB in a second.
+ */
+export async function fio(
+  tree: string,
+  socket: string,
+  load: Load,
+  seconds: number,
+): Promise<FioResult> {
+  const uri = `nbd+unix:///?socket=${socket.slice(tree.length)}`
   const command = [
-    ['fio', '--name=load', '--ioengine=nbd', `--uri=nbd+unix:///?socket=${socket}`],
+    ['chroot', tree, 'fio', '--name=load', '--ioengine=nbd', `--uri=${uri}`],
     [`--rw=${load.access}`, `--bs=${load.blockBytes}`, `--iodepth=${load.depth}`],
     ['--time_based', `--runtime=${seconds * 1000}ms`],
     ['--norandommap', '--randrepeat=0', '--output-format=json'],

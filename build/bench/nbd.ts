@@ -111,7 +111,7 @@ async function underLoads(
   }
   const results: Measured[] = []
   for (const load of loads) {
-    const lists = await inTurn(servers, rounds, (server) => run(server, load, seconds))
+    const lists = await inTurn(servers, rounds, (server) => run(tree, server, load, seconds))
     const peaks = await Promise.all(servers.map((server) => server.peakBytes()))
     const rates = lists.map((list) => list.map(({ requestsPerSecond }) => requestsPerSecond))
     console.log(
@@ -141,9 +141,14 @@ interface Run extends FioResult {
   readonly processorMicroseconds: number
 }
 
-async function run(server: NbdServerProcess, load: Load, seconds: number): Promise<Run> {
+async function run(
+  tree: string,
+  server: NbdServerProcess,
+  load: Load,
+  seconds: number,
+): Promise<Run> {
   const before = await server.processorSeconds()
-  const result = await fio(server.socket, load, seconds)
+  const result = await fio(tree, server.socket, load, seconds)
   const taken = (await server.processorSeconds()) - before
   return { ...result, processorMicroseconds: (taken * 1e6) / result.requests }
 }
