@@ -86,11 +86,9 @@ class RangeSink implements Sink<RangeAnswer> {
       throw this.#otherRange(headers)
     }
     // Without a length only its end shows whether the body is the range.
-    const bodyBytes = Number(headers['content-length'] ?? Infinity)
-    if (headers['content-length'] !== undefined && !(bodyBytes <= length)) {
-      throw this.#otherRange(headers)
-    }
-    this.#isBounded = bodyBytes <= length
+    const said = headers['content-length']
+    this.#isBounded = said !== undefined && Number(said) <= length
+    if (said !== undefined && !this.#isBounded) throw this.#otherRange(headers)
     this.#firstByteMs = ms
     return undefined
   }

@@ -42,7 +42,7 @@ export function limitCapabilities(): void {
   }
 }
 
-/** As much more than others as they get themselves: a step is a quarter (sched(7)). */
+/** Three times as much as a thread of niceness 0 gets: each step is a quarter more (sched(7)). */
 const FIRST = -5
 
 /**
