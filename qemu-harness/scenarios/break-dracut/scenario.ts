@@ -7,7 +7,13 @@ export const scenario: Scenario = {
   description: 'rd.break= gives a shell beside the attached root, and leaving it goes on',
   image: { suite: 'trixie', layout: 'filesystem', compression: 'zstd' },
   tested: false,
-  words: (url) => [`root=netcow:${url}`, 'rd.break=pre-mount', 'rd.shell=1'],
+  // Left shells do what rd.emergency= says, which is to power off unless it is said otherwise here.
+  words: (url) => [
+    `root=netcow:${url}`,
+    'rd.break=pre-mount',
+    'rd.shell=1',
+    'rd.emergency=none',
+  ],
   files: () => ({ 'etc/shadow': OPEN }),
   async meanwhile(machine) {
     await machine.console.find(/Press Enter for .*maintenance/)
