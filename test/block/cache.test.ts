@@ -5,6 +5,7 @@ import { SourceUnavailable } from '../../src/errors.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 import { FaultySource } from '../fixtures/faulty-source.ts'
+import { rangesOf, yields } from '../fixtures/ranges.ts'
 
 const BLOCK = 512
 const content = patterned(20 * BLOCK - 100)
@@ -18,22 +19,10 @@ const options = {
 conforms(t, 'cache', content, async () => new BlockCache(new FaultySource(content), options))
 
 t.test('reads of any order and overlap yield the bytes of the source', async () => {
-  const range = fc
-    .integer({ min: 0, max: content.length - 1 })
-    .chain((offset) =>
-      fc.tuple(fc.constant(offset), fc.integer({ min: 1, max: content.length - offset })),
-    )
   await fc.assert(
-    fc.asyncProperty(fc.array(range, { maxLength: 20 }), async (ranges) => {
+    fc.asyncProperty(rangesOf(content.length), async (ranges) => {
       const cache = new BlockCache(new FaultySource(content), options)
-      const same = await Promise.all(
-        ranges.map(async ([offset, length]) => {
-          const target = new Uint8Array(length)
-          await cache.read(target, offset)
-          return Buffer.compare(target, content.subarray(offset, offset + length)) === 0
-        }),
-      )
-      return same.every(Boolean)
+      return yields(content, ranges, (target, offset) => cache.read(target, offset))
     }),
     { numRuns: 100 },
   )

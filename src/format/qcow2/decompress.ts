@@ -3,8 +3,8 @@ import type { Compression } from './features.ts'
 import { type ZstdFrame, zstdFrame } from './zstd-frame.ts'
 
 /**
- * Decompresses the clusters of an image, most of them on libuv's threads. Rejects with any error where the
- * bytes do not decompress to whole clusters; the caller knows where they came from.
+ * Decompresses the clusters of an image, most of them on libuv's threads. Rejects where the
+ * bytes do not decompress to whole clusters (`isDamage`); the caller knows where they came from.
  */
 export interface Decompress {
   /** Whether the beginning of a cluster costs less than all of it. */
@@ -22,6 +22,16 @@ export interface Decompress {
    */
   run(packed: Uint8Array, starts: readonly number[], clusters: Uint8Array): Promise<boolean>
 }
+
+/** Whether the bytes are to blame for a failed decompression, not the memory that it wanted, nor us. */
+export function isDamage(error: unknown): boolean {
+  if (error instanceof Unsound) return true
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  return DAMAGE.test(code)
+}
+/** What came out is no cluster. */
+class Unsound extends Error {}
+const DAMAGE = /^Z_(?:DATA|BUF)_ERROR$|^Z_NEED_DICT$|^ZSTD_error_(?!memory_allocation)/
 
 /** `runBytes` is the longest run that is decompressed at once. */
 export function decompressor(
@@ -45,7 +55,7 @@ class Inflate implements Decompress {
   /** "Decompression stops when it has produced a cluster of data": the stream may hold more. */
   async cluster(packed: Uint8Array, cluster: Uint8Array, alone: boolean): Promise<void> {
     const length = await this.#decoders.decode(packed, cluster, alone)
-    if (length < cluster.length) throw new RangeError(`${length} bytes instead of a cluster`)
+    if (length < cluster.length) throw new Unsound(`${length} bytes instead of a cluster`)
   }
 
   /** Nothing but inflating tells where a stream ends and the next begins. */
@@ -71,12 +81,12 @@ class Unzstd implements Decompress {
     let filled = 0
     for (let at = 0; filled < cluster.length;) {
       const frame = zstdFrame(packed, at)
-      if (!frame) throw new RangeError(`no whole zstd frame at byte ${at}`)
+      if (!frame) throw new Unsound(`no whole zstd frame at byte ${at}`)
       lowerWindow(packed, frame, cluster.length)
       const bytes = packed.subarray(at, at + frame.length)
       const rest = cluster.subarray(filled)
       if (!frame.skippable) filled += await this.#decode(frame, bytes, rest, alone)
-      if (filled > cluster.length) throw new RangeError('more than a cluster')
+      if (filled > cluster.length) throw new Unsound('more than a cluster')
       at += frame.length
     }
   }
@@ -91,7 +101,7 @@ class Unzstd implements Decompress {
     if (contentBytes === undefined) return this.#unsized.decode(bytes, into, false)
     if (contentBytes === 0 || contentBytes > into.length) return contentBytes
     const length = await this.#sized.decode(bytes, into.subarray(0, contentBytes), alone)
-    if (length < contentBytes) throw new RangeError('a frame holds less than it says')
+    if (length < contentBytes) throw new Unsound('a frame holds less than it says')
     return length
   }
 

@@ -6,7 +6,7 @@ import { fillClamped } from '../clamped.ts'
 import { Slots } from '../slots.ts'
 import type { PackedRange } from './clusters.ts'
 import { RUN_BYTES } from './compressed-run.ts'
-import { type Decompress, decompressor } from './decompress.ts'
+import { type Decompress, decompressor, isDamage } from './decompress.ts'
 import type { Compression } from './features.ts'
 import { SeenOnce } from './seen-once.ts'
 
@@ -143,6 +143,7 @@ export class PackedClusters {
       const alone = this.#slots.taken === 1
       await this.#decompress.cluster(packed, cluster, alone)
     } catch (cause) {
+      if (!isDamage(cause)) throw cause
       throw new ImageInvalid(`a compressed cluster is not sound ${this.#compression} data`, {
         where: { ...range },
         cause,
