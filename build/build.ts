@@ -20,6 +20,13 @@ import manifest from '../package.json' with { type: 'json' }
 const root = resolve(import.meta.dirname, '..')
 const dist = join(root, 'dist')
 
+/**
+ * The old space, with the buffers that belong to it, is first collected at this size; V8 would begin
+ * at a few megabytes and walk it six times in the first second of a boot, a tenth of its work.
+ * Afterwards V8 decides by what it found. NODE_OPTIONS may not say it.
+ */
+const FIRST_COLLECTION_MEBIBYTES = 64
+
 const BUILDERS = [
   'build.ts',
   'elf.ts',
@@ -125,6 +132,7 @@ async function bake(
         disableExperimentalSEAWarning: true,
         useSnapshot: false,
         useCodeCache: false,
+        execArgv: [`--initial-old-space-size=${FIRST_COLLECTION_MEBIBYTES}`],
         assets,
       },
       targets: [
