@@ -26,6 +26,7 @@ const dist = join(root, 'dist')
  * Afterwards V8 decides by what it found. NODE_OPTIONS may not say it.
  */
 const FIRST_COLLECTION_MEBIBYTES = 64
+const NODE_OPTIONS = [`--initial-old-space-size=${FIRST_COLLECTION_MEBIBYTES}`]
 
 const BUILDERS = [
   'build.ts',
@@ -75,7 +76,7 @@ export async function build(architecture = ownArchitecture()): Promise<string> {
     writeFileSync(script, `(function (require) {${readFileSync(script, 'latin1')}})`)
     const code = join(work, 'netcow.code')
     // What is compiled in advance is of use to the processor that compiled it.
-    if (architecture === ownArchitecture()) await warm(node, script, code)
+    if (architecture === ownArchitecture()) await warm(node, NODE_OPTIONS, script, code)
     else writeFileSync(code, '')
     const baked = await bake(architecture, work, node, {
       'netcow.cjs': script,
@@ -119,6 +120,14 @@ async function bake(
   assets: Readonly<Record<string, string>>,
 ): Promise<string> {
   const output = join(work, 'netcow')
+  // pkg passes on what Node understands; its types know less.
+  const seaConfig = {
+    disableExperimentalSEAWarning: true,
+    useSnapshot: false,
+    useCodeCache: false,
+    execArgv: NODE_OPTIONS,
+    assets,
+  }
   const before = process.cwd()
   // Standard output belongs to whoever called us; boots --json, for one.
   const { log } = console
@@ -128,13 +137,7 @@ async function bake(
       nodePath,
       // The Node that runs this is of the same version, and generates what is baked in.
       useLocalNode: true,
-      seaConfig: {
-        disableExperimentalSEAWarning: true,
-        useSnapshot: false,
-        useCodeCache: false,
-        execArgv: [`--initial-old-space-size=${FIRST_COLLECTION_MEBIBYTES}`],
-        assets,
-      },
+      seaConfig,
       targets: [
         { nodeRange: 'node26', platform: 'linux', arch: architecture, output, forceBuild: false },
       ],
