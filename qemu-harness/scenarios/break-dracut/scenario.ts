@@ -8,12 +8,7 @@ export const scenario: Scenario = {
   image: { suite: 'trixie', layout: 'filesystem', compression: 'zstd' },
   tested: false,
   // Left shells do what rd.emergency= says, which is to power off unless it is said otherwise here.
-  words: (url) => [
-    `root=netcow:${url}`,
-    'rd.break=pre-mount',
-    'rd.shell=1',
-    'rd.emergency=none',
-  ],
+  words: (url) => [`root=netcow:${url}`, 'rd.break=pre-mount', 'rd.shell=1', 'rd.emergency=none'],
   files: () => ({ 'etc/shadow': OPEN }),
   async meanwhile(machine) {
     await machine.console.find(/Press Enter for .*maintenance/)
