@@ -1,5 +1,5 @@
 import { type NetcowError, SourceChanged, SourceRefused, SourceUnavailable } from '../errors.ts'
-import { backoffMs } from './backoff.ts'
+import { awayMs, backoffMs } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
 import type { BlockSource, Came, Extent } from './source.ts'
 
@@ -37,6 +37,8 @@ interface Outage {
   readonly over: AbortController
   /** Until then nobody knocks, because the server asked for that. */
   notBeforeMs: number
+  /** Where this machine stands among all that were asked for it, see `awayMs`. */
+  readonly lateness: number
   /** The newest failure. */
   error: NetcowError
   tries: number
@@ -109,7 +111,8 @@ export class Persistence {
     if (!again) outage.isPartial = false
     outage.error = error
     if (error instanceof SourceUnavailable) {
-      outage.notBeforeMs = Math.max(outage.notBeforeMs, clock.now() + error.retryAfterMs)
+      const away = awayMs(error.retryAfterMs, outage.lateness)
+      outage.notBeforeMs = Math.max(outage.notBeforeMs, clock.now() + away)
     }
     if (this.#lasted(outage) + this.#pauseMs(outage) > timeoutMs) return false
     this.#say(outage)
@@ -180,6 +183,7 @@ function begun(error: NetcowError, sinceMs: number, isPartial: boolean): Outage 
     sinceMs,
     over: new AbortController(),
     notBeforeMs: sinceMs,
+    lateness: Math.random(),
     error,
     tries: 1,
     isPartial,

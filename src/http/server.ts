@@ -1,4 +1,4 @@
-import { backoffMs } from '../block/backoff.ts'
+import { awayMs, backoffMs } from '../block/backoff.ts'
 import type { Clock } from '../block/clock.ts'
 import { type NetcowError, SourceUnavailable } from '../errors.ts'
 import { shown } from '../image-name.ts'
@@ -19,6 +19,8 @@ export class Server {
   #notBeforeMs = -Infinity
   /** Until then it does not want to be asked, by its own words. */
   #awayUntilMs = -Infinity
+  /** Where this machine stands among all that it sends away, see `awayMs`. */
+  #lateness = Math.random()
 
   constructor(url: URL, clock: Clock) {
     this.url = url
@@ -73,8 +75,13 @@ export class Server {
     // What else fails at the same time, as requests under way do, is the same failure: it makes the
     // pause no longer, and takes nothing back of what the server asked for.
     if (this.#failures === 0 || this.pauseMs === 0) this.#failures++
-    if (away) this.#awayUntilMs = Math.max(this.#awayUntilMs, now + error.retryAfterMs)
+    if (away) this.#stayAway(now, error.retryAfterMs)
     const pauseMs = backoffMs(this.#failures, longestMs)
     this.#notBeforeMs = Math.max(now, this.#awayUntilMs) + pauseMs
+  }
+
+  #stayAway(now: number, askedMs: number): void {
+    if (this.#awayUntilMs < now) this.#lateness = Math.random()
+    this.#awayUntilMs = Math.max(this.#awayUntilMs, now + awayMs(askedMs, this.#lateness))
   }
 }

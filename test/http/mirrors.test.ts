@@ -328,6 +328,20 @@ t.test('a server that wants to be left alone is, whatever else fails meanwhile',
   t.equal(server.pauseMs, 0)
 })
 
+t.test('a thousand machines that a server sends away come back at different times', async (t) => {
+  const returns = Array.from({ length: 1000 }, () => {
+    const server = new Server(new URL('http://server/'), new LeapingClock())
+    // Whatever is under way is sent away.
+    for (let request = 0; request < 8; request++) {
+      server.failed(new SourceUnavailable('429', { retryAfterMs: 60_000 }))
+    }
+    return server.pauseMs
+  })
+  t.ok(returns.every((ms) => ms >= 60_000 && ms <= 75_250))
+  const early = returns.filter((ms) => ms < 67_500).length
+  t.ok(early > 350 && early < 650, `${early} in the first half`)
+})
+
 t.test('what fails together is one failure of a server', async (t) => {
   const clock = new LeapingClock()
   const server = new Server(new URL('http://server/'), clock)
