@@ -3,6 +3,7 @@ import { type CacheCounters, NO_CACHE, added } from './block/cache-counters.ts'
 import { Patience } from './block/retry.ts'
 import { sha256 } from './digest.ts'
 import { SourceChanged } from './errors.ts'
+import type { Destinations } from './http/redirects.ts'
 import type { SourceState } from './http/state.ts'
 import type { DevicePlan } from './plan.ts'
 import type { Vitals } from './vitals.ts'
@@ -36,10 +37,18 @@ interface Known {
   readonly content: () => Promise<string | undefined>
 }
 
+/** What can be seen of a file on a server. */
+interface Seen {
+  readonly state: () => SourceState
+  readonly cache: () => CacheCounters
+  readonly destinations: () => Destinations
+}
+
 /** What everything that is opened together shares: its patience, and what is to be seen of it. */
 export class Opening extends Patience {
   readonly sources: (() => SourceState)[] = []
   readonly caches: (() => CacheCounters)[] = []
+  readonly destinations: (() => Destinations)[] = []
   /** The paths of local files. */
   readonly files: string[] = []
   readonly #known: Known[] = []
@@ -59,12 +68,12 @@ export class Opening extends Patience {
    *   mirrors; undefined if there is none
    */
   openedUrl(
-    state: () => SourceState,
-    cache: () => CacheCounters,
+    { state, cache, destinations }: Seen,
     { head, digest }: { head: Uint8Array; digest: () => Promise<string | undefined> },
   ): void {
     this.sources.push(state)
     this.caches.push(cache)
+    this.destinations.push(destinations)
     const { sizeBytes, servers } = state()
     const identity = servers.find((server) => server.identity !== undefined)?.identity
     const version = `${sizeBytes} bytes, ${identity}`
@@ -87,6 +96,7 @@ export class Opening extends Patience {
     return {
       states: () => this.sources.map((state) => state()),
       cache: () => this.caches.map((counters) => counters()).reduce(added, NO_CACHE),
+      destinations: () => new Map(this.destinations.flatMap((found) => [...found()])),
       identities: await this.#identities(plan),
     }
   }

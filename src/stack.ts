@@ -266,7 +266,14 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
     })
     if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
     const digest = () => persistence.run(() => mirrors.source.sha256())
-    opening.openedUrl(state, () => cache.counters, { head: mirrors.head, digest })
+    opening.openedUrl(
+      {
+        state,
+        cache: () => cache.counters,
+        destinations: () => mirrors.source.destinations,
+      },
+      { head: mirrors.head, digest },
+    )
     return cache
   } catch (error) {
     if (!(error instanceof RangesRefused)) throw error

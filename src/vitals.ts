@@ -1,4 +1,5 @@
 import type { CacheCounters } from './block/cache-counters.ts'
+import type { Destinations } from './http/redirects.ts'
 import type { SourceState } from './http/state.ts'
 
 /** What can be seen of a device in use, and what can be changed of it. */
@@ -7,6 +8,8 @@ export interface Vitals {
   readonly states: () => readonly SourceState[]
   /** What is kept of them. */
   readonly cache: () => CacheCounters
+  /** Where the redirects of its files lead, which is nobody's business. */
+  readonly destinations: () => Destinations
   /**
    * What the image is known by when it is opened again, read in the same way: the versions of all its
    * files, and their contents where mirrors may call the version something else. One of them is enough.

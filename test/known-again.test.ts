@@ -3,12 +3,14 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { reopened } from '../src/cli/daemon.ts'
+import { recordOf } from '../src/cli/presence.ts'
+import type { ResumeRecord } from '../src/cli/run-files.ts'
 import { SourceRefused } from '../src/errors.ts'
 import type { DevicePlan } from '../src/plan.ts'
 import { type Served, openForUse } from '../src/stack.ts'
 import { patterned } from './fixtures/bytes.ts'
 import { PLAIN_HTTP } from './fixtures/http-options.ts'
-import { RangeServer } from './fixtures/range-server.ts'
+import { RangeServer, type Request } from './fixtures/range-server.ts'
 
 /** An image is opened again while the server is away that it was opened from, and is the same one. */
 
@@ -62,6 +64,11 @@ function planOf(
     sectorBytes: 512,
     whenFull: 'fail',
   }
+}
+
+/** What a daemon of the device leaves. */
+function left(served: Served, before?: ResumeRecord): ResumeRecord {
+  return recordOf(0, { argv: [], directory: '/', served, before })
 }
 
 async function writes(plan: DevicePlan): Promise<void> {
@@ -146,7 +153,7 @@ t.test('a daemon takes over at a mirror what another one attached', async (t) =>
   const served = await openForUse(plan, () => {})
   await served.source[Symbol.asyncDispose]()
   await servers.near.down()
-  const before = { index: 0, identities: [...served.identities] }
+  const before = left(served)
   const waits: string[] = []
   const next = await reopened(plan, before, (line) => {
     if (!line.includes('not the one that the device was attached with')) return
@@ -158,6 +165,91 @@ t.test('a daemon takes over at a mirror what another one attached', async (t) =>
   const bytes = new Uint8Array(content.length)
   await source.read(bytes, 0)
   t.strictSame(bytes, content)
+})
+
+/** A server with two versions, and a stable URL that leads to one of them. */
+async function republished(t: Test) {
+  const server = await RangeServer.open({ '/v1': content, '/v2': patterned(content.length, 2) })
+  t.teardown(() => server.down())
+  const stable = { leads: '/v1?signature=secret' }
+  server.onRequest = ({ path }) =>
+    path === '/image'
+      ? { kind: 'status', status: 302, headers: { location: stable.leads } }
+      : undefined
+  const plan = planOf({ near: server }, { kind: 'none' })
+  const served = await openForUse(plan, () => {})
+  await served.source[Symbol.asyncDispose]()
+  stable.leads = '/v2'
+  return { server, stable, plan, before: left(served) }
+}
+
+async function readsOld(t: Test, { source }: Served, message = 'the old version'): Promise<void> {
+  await using _source = source
+  const bytes = new Uint8Array(content.length)
+  await source.read(bytes, 0)
+  t.equal(Buffer.compare(content, bytes), 0, message)
+}
+
+t.test('a daemon takes over what a stable URL led to before it led elsewhere', async (t) => {
+  const { server, plan, before } = await republished(t)
+  const lines: string[] = []
+  const next = await reopened(plan, before, (line) => lines.push(line))
+  await readsOld(t, next)
+  t.strictSame(left(next, before), before, 'the daemon after it finds it, too')
+  t.match(before.destinations, { [server.url('/image')]: /secret/ })
+  t.notMatch(JSON.stringify([lines, next.states()]), 'secret')
+})
+
+t.test('it asks the URL itself where that version is not there any more', async (t) => {
+  const { server, stable, plan, before } = await republished(t)
+  server.put('/moved', content)
+  const waits: string[] = []
+  const comesBack = (line: string) => {
+    waits.push(line)
+    stable.leads = '/moved'
+  }
+  server.remove('/v1')
+  const gone = await reopened(plan, before, comesBack)
+  t.match(waits, [/not the one that the device was attached with/])
+  await gone.source[Symbol.asyncDispose]()
+  t.match(left(gone, before).destinations, { [server.url('/image')]: server.url('/moved') })
+  server.put('/v1', patterned(content.length, 3))
+  const replaced = await reopened(plan, before, () => {})
+  await readsOld(t, replaced, 'also where another version has taken its place')
+})
+
+t.test('it waits for a server that is away rather than give up what lies there', async (t) => {
+  const { server, stable, plan, before } = await republished(t)
+  const { onRequest } = server
+  let away = 3
+  server.onRequest = (request) =>
+    request.path === '/v1' && away-- > 0 ? { kind: 'status', status: 503 } : onRequest(request)
+  stable.leads = '/nowhere'
+  const next = await reopened(plan, before, () => {})
+  t.ok(away < 0)
+  await readsOld(t, next)
+})
+
+t.test('what is for the server of the URL goes nowhere else', async (t) => {
+  const { server, plan, before } = await republished(t)
+  await using other = await RangeServer.open({ '/v1': content })
+  const seen = { server: 0, other: 0 }
+  const counting = (name: keyof typeof seen, { onRequest }: RangeServer) => {
+    return (request: Request) => {
+      if (request.headers.cookie !== undefined) seen[name]++
+      return onRequest(request)
+    }
+  }
+  server.onRequest = counting('server', server)
+  other.onRequest = counting('other', other)
+  const credentials = new Map([[new URL(server.url('/')).origin, { cookie: 'secret' }]])
+  const withCookie = { ...plan, http: { ...plan.http, credentials } }
+  const stable = server.url('/image')
+  const elsewhere = { ...before, destinations: { [stable]: other.url('/v1') } }
+  await readsOld(t, await reopened(withCookie, elsewhere, () => {}))
+  t.strictSame(seen, { server: 0, other: 0 })
+  await readsOld(t, await reopened(withCookie, before, () => {}))
+  t.strictSame(seen, { server: server.traffic('/v1').requests - 1, other: 0 })
 })
 
 t.test('nobody asks for a digest that is of no use', async (t) => {

@@ -99,7 +99,7 @@ function endWithSource({ states }: Served, { onfail, timeout }: Options, report:
  */
 export async function reopened(
   plan: DevicePlan,
-  before: Pick<ResumeRecord, 'index' | 'identities'>,
+  before: Pick<ResumeRecord, 'index' | 'identities' | 'destinations'>,
   report: Report,
 ): Promise<Served> {
   const where = { device: `/dev/nbd${before.index}` }
@@ -109,10 +109,15 @@ export async function reopened(
       advice: 'unmount and detach it; an overlay on disk outlives its daemon',
     })
   }
+  const led = Object.entries(before.destinations).map(([url, to]) => [url, new URL(to)] as const)
+  let tries = 0
   const patience = new Patience(Infinity, report)
   patience.useBegins()
   return new Persistence(patience).run(async () => {
-    const served = await openForUse({ ...plan, openMs: Infinity }, report)
+    // What was there may have been replaced, too: every other time only the URLs themselves are asked.
+    const destinations = new Map(tries++ % 2 === 0 ? led : [])
+    const http = { ...plan.http, destinations }
+    const served = await openForUse({ ...plan, http, openMs: Infinity }, report)
     if (served.identities.some((identity) => before.identities.includes(identity))) return served
     await served.source[Symbol.asyncDispose]()
     throw new SourceChanged('the image is not the one that the device was attached with', {

@@ -44,6 +44,7 @@ export async function httpOptions(image: ImageName, options: Options): Promise<H
     }),
     timeouts: TIMEOUTS,
     staysAtOrigin: false,
+    destinations: new Map(),
     runDirectory: '/run',
   }
 }

@@ -54,7 +54,7 @@ async function present(index: number, service: Service): Promise<Disposable> {
   const { before, served, log } = service
   surviveEverything(log, index)
   if (before === undefined) await settle(index, served)
-  const record = before ?? recordOf(index, service)
+  const record = recordOf(index, service)
   const facts = factsOf(service, record)
   makeRunDirectory()
   const control = await controlServer(socketPath(index), facts, served)
@@ -77,12 +77,20 @@ async function settle(index: number, { overlay }: Served): Promise<void> {
   await announce(index)
 }
 
-function recordOf(index: number, { argv, directory, served }: Service): ResumeRecord {
+/** What the next daemon must know: what the one before this knew, and what has been found since. */
+export function recordOf(
+  index: number,
+  { argv, directory, served, before }: Pick<Service, 'argv' | 'directory' | 'served' | 'before'>,
+): ResumeRecord {
+  const found = [...served.destinations()].map(([url, { href }]) => [url, href] as const)
+  const destinations = { ...before?.destinations, ...Object.fromEntries(found) }
+  if (before !== undefined) return { ...before, destinations }
   return {
     argv: [...argv],
     directory,
     index,
     identities: [...served.identities],
+    destinations,
     attachedAtUptimeMs: uptimeMs(),
   }
 }

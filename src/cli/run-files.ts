@@ -20,6 +20,8 @@ const ResumeRecord = z.object({
   index: z.number(),
   /** Of what the device is read from: one of them is enough. */
   identities: z.array(z.string()),
+  /** Where the redirects of its files led, by their URLs, for when these lead to a newer version. */
+  destinations: z._default(z.record(z.string(), z.url()), {}),
   attachedAtUptimeMs: z.number(),
 })
 export type ResumeRecord = z.infer<typeof ResumeRecord>

@@ -7,6 +7,7 @@ import { shown } from '../image-name.ts'
 import { Original, firstOpened, worstOf } from './admission.ts'
 import { Hedges, type Reader, firstToFill } from './hedge.ts'
 import { type HttpOptions, openTransport, routeTo } from './options.ts'
+import type { Destinations } from './redirects.ts'
 import { Server } from './server.ts'
 import { HttpSource, type Opened } from './source.ts'
 import type { SourceState } from './state.ts'
@@ -90,6 +91,16 @@ export class Mirrors implements BlockSource {
       receivedBytes: servers.reduce((sum, { receivedBytes }) => sum + receivedBytes, 0),
       servers,
     }
+  }
+
+  /** Of the places that are proven to have the file, as far as they lead elsewhere. */
+  get destinations(): Destinations {
+    const found = this.#servers.flatMap(({ url, source }) =>
+      source && source.destination.href !== url.href
+        ? [[url.href, source.destination] as const]
+        : [],
+    )
+    return new Map(found)
   }
 
   /** Of the whole file, in base64; undefined if the servers have none. Throws as `read` does. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../block/clock.ts'
 import type { IdentityMode } from './identity.ts'
-import type { Route } from './redirects.ts'
+import type { Destinations, Route } from './redirects.ts'
 import { NameResolver } from './resolver.ts'
 import { type ProxyOptions, type Timeouts, type TlsOptions, Transport } from './transport.ts'
 
@@ -17,6 +17,8 @@ export interface HttpOptions {
   readonly timeouts: Timeouts
   /** A redirect to another origin is refused. */
   readonly staysAtOrigin: boolean
+  /** Of the version that is wanted: what had it before is asked first, and is judged as ever. */
+  readonly destinations: Destinations
   /** How `/run` is reached, where the name servers of this machine's leases are looked for. */
   readonly runDirectory: string
   readonly clock?: Clock
@@ -28,8 +30,10 @@ export function openTransport(options: HttpOptions): Transport {
 }
 
 export function routeTo(url: URL, transport: Transport, options: HttpOptions): Route {
+  const before = options.destinations.get(url.href)
   return {
     url,
+    ...(before !== undefined && { before }),
     transport,
     headers: options.credentials.get(url.origin) ?? {},
     staysAtOrigin: options.staysAtOrigin,

@@ -3,9 +3,14 @@ import { shown } from '../image-name.ts'
 import type { Exchange } from './exchange.ts'
 import type { Transport } from './transport.ts'
 
+/** Where redirects lead, by the `href` of what was asked for. May hold signatures: not to be printed. */
+export type Destinations = ReadonlyMap<string, URL>
+
 /** A URL, and how it is asked. */
 export interface Route {
   readonly url: URL
+  /** Where it led before, to those who want the version of then. */
+  readonly before?: URL
   readonly transport: Transport
   /** For the origin of the URL, and for no other. */
   readonly headers: Readonly<Record<string, string>>

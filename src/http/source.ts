@@ -53,12 +53,12 @@ export class HttpSource implements BlockSource {
    * Throws `SourceUnavailable` for what may pass and `SourceRefused` for what will not.
    */
   static async open(route: Route, mode: IdentityMode, wantsDigest = false): Promise<Opened> {
-    const { url } = route
+    const { url, before } = route
     const head = new Uint8Array(HEAD_BYTES)
     const headers = wantsDigest ? { ...route.headers, 'want-repr-digest': WANTED } : route.headers
-    const { answer, resolved } = await follow({ ...route, headers }, url, (exchange) =>
-      requestRange(exchange, head, 0, () => {}),
-    )
+    const ask = (start: URL) =>
+      follow({ ...route, headers }, start, (exchange) => requestRange(exchange, head, 0, () => {}))
+    const { answer, resolved } = await (before === undefined ? ask(url) : either(before, url, ask))
     if (answer.kind === 'cut') throw answer.error
     const identity = pin(answer.headers, answer.size, mode, shown(url))
     const source = new HttpSource(route, resolved, identity)
@@ -71,6 +71,10 @@ export class HttpSource implements BlockSource {
 
   get size(): number {
     return this.identity.size
+  }
+  /** Where redirects led. May hold a signature: not to be printed. */
+  get destination(): URL {
+    return this.#resolved
   }
   get counters(): { readonly requests: number; readonly receivedBytes: number } {
     return { requests: this.#requests, receivedBytes: this.#receivedBytes }
@@ -139,5 +143,16 @@ export class HttpSource implements BlockSource {
 
   #count(answer: Filled): void {
     this.#receivedBytes += answer.kind === 'range' ? answer.length : answer.filled
+  }
+}
+
+/** What has answered before is asked first; what may pass there is worth waiting for. */
+async function either<T>(before: URL, url: URL, ask: (start: URL) => Promise<T>): Promise<T> {
+  try {
+    return await ask(before)
+  } catch (failure) {
+    return await ask(url).catch((error: unknown) => {
+      throw failure instanceof SourceUnavailable ? failure : error
+    })
   }
 }

@@ -13,10 +13,12 @@ exec "$2" --disable-warning=ExperimentalWarning --input-type=module --eval "$3"
 
 /** Takes over a device, which is in use, and says what became of it. */
 const RESUMES = `
-  import { existsSync, readdirSync } from 'node:fs'
+  import { existsSync, readdirSync, statSync } from 'node:fs'
   import { appear } from './src/cli/presence.ts'
+  import { readResumeRecord } from './src/cli/run-files.ts'
   const said = []
-  const served = { access: 'read-only', source: { size: 4096 }, identities: ['x'] }
+  const destinations = () => new Map([['http://a/stable', new URL('http://b/1?signature=x')]])
+  const served = { access: 'read-only', source: { size: 4096 }, identities: ['x'], destinations }
   const before = { argv: [], directory: '/', index: 0, identities: ['x'], attachedAtUptimeMs: 1 }
   const plan = { image: { kind: 'memory', sizeBytes: 4096 } }
   const log = { write: (_level, line) => line.startsWith('/dev/nbd0') && said.push(line) }
@@ -24,6 +26,10 @@ const RESUMES = `
   const folders = ['/run/netcow', '/run/sendsigs.omit.d'].filter((folder) => existsSync(folder))
   const files = () => folders.flatMap((folder) => readdirSync(folder).sort())
   console.log(JSON.stringify({ said, files: files() }))
+  if (said.length === 0) {
+    console.log(JSON.stringify(readResumeRecord(0).destinations))
+    console.log(JSON.stringify(statSync('/run/netcow/nbd0.resume').mode & 0o777))
+  }
   presence[Symbol.dispose]()
   console.log(JSON.stringify(files()))
   process.exit()
@@ -44,6 +50,8 @@ const skip = process.getuid?.() === 0 ? false : 'only root may mount'
 t.test('a device that was taken over can be asked about', { skip }, async (t) => {
   t.strictSame(await resumed('size=1m'), [
     { said: [], files: ['nbd0.json', 'nbd0.resume', 'nbd0.sock', 'netcow-nbd0'] },
+    { 'http://a/stable': 'http://b/1?signature=x' },
+    0o600,
     [],
   ])
 })
