@@ -53,8 +53,8 @@ class RangeSink implements Sink<RangeAnswer> {
   #head: RangeHead = { headers: {}, size: 0, length: 0 }
   #firstByteMs = 0
   #filled = 0
-  /** Whether the server has said that no more than the range will come. */
-  #isBounded = false
+  /** The target, or a place of its own for a body of which only the end shows whether it is the range. */
+  #into: Uint8Array
 
   constructor(
     url: URL,
@@ -65,6 +65,7 @@ class RangeSink implements Sink<RangeAnswer> {
   ) {
     this.#url = url
     this.#target = target
+    this.#into = target
     this.#offset = offset
     this.#check = check
     this.#came = came
@@ -85,10 +86,9 @@ class RangeSink implements Sink<RangeAnswer> {
     if (range.first !== this.#offset || range.last !== this.#offset + length - 1) {
       throw this.#otherRange(headers)
     }
-    // Without a length only its end shows whether the body is the range.
     const said = headers['content-length']
-    this.#isBounded = said !== undefined && Number(said) <= length
-    if (said !== undefined && !this.#isBounded) throw this.#otherRange(headers)
+    if (said === undefined) this.#into = new Uint8Array(length)
+    else if (!(Number(said) <= length)) throw this.#otherRange(headers)
     this.#firstByteMs = ms
     return undefined
   }
@@ -97,7 +97,7 @@ class RangeSink implements Sink<RangeAnswer> {
     if (this.#filled + chunk.length > this.#head.length) {
       throw this.#unavailable('the server sends more than the range')
     }
-    this.#target.set(chunk, this.#filled)
+    this.#into.set(chunk, this.#filled)
     this.#filled += chunk.length
     if (this.#isBounded) this.#came(this.#filled)
   }
@@ -106,11 +106,17 @@ class RangeSink implements Sink<RangeAnswer> {
     if (this.#filled < this.#head.length) {
       return this.cut(this.#unavailable('the server sends less than the range'))
     }
+    if (!this.#isBounded) this.#target.set(this.#into)
     return { ...this.#head, kind: 'range', firstByteMs: this.#firstByteMs, lastByteMs: ms }
   }
 
   cut(error: Error): RangeAnswer {
-    return { ...this.#head, kind: 'cut', filled: this.#filled, error }
+    return { ...this.#head, kind: 'cut', filled: this.#isBounded ? this.#filled : 0, error }
+  }
+
+  /** Whether the server has said that no more than the range will come. */
+  get #isBounded(): boolean {
+    return this.#into === this.#target
   }
 
   #otherRange(headers: Headers): SourceUnavailable {

@@ -11,8 +11,9 @@ import { type Route, follow } from './redirects.ts'
 
 /** The first request brings the head of the image along: header, L1 table and often more. */
 const HEAD_BYTES = 128 * 1024
-/** How often one read goes on where its body broke off, each time with something gained. */
+/** How often one read goes on where its body broke off, and once more for each so many bytes gained. */
 const MOST_CUTS = 16
+const GAIN_BYTES = 4096
 
 /** What the first answer brought. */
 export interface Opened {
@@ -39,6 +40,10 @@ export class HttpSource implements BlockSource {
   readonly #route: Route
   /** Where redirects led; asked first, for as long as it answers. */
   #resolved: URL
+  /** Whether the URL, which is being asked where that is by now, answers. */
+  #asking: Promise<boolean> | undefined
+  /** Until then the URL does not want to be asked, by its server's own words. */
+  #awayUntilMs = -Infinity
   #requests = 0
   #receivedBytes = 0
 
@@ -59,13 +64,17 @@ export class HttpSource implements BlockSource {
     const ask = (start: URL) =>
       follow({ ...route, headers }, start, (exchange) => requestRange(exchange, head, 0, () => {}))
     const { answer, resolved } = await (before === undefined ? ask(url) : either(before, url, ask))
-    if (answer.kind === 'cut') throw answer.error
+    if (answer.kind === 'cut' && answer.filled === 0) throw answer.error
     const identity = pin(answer.headers, answer.size, mode, shown(url))
     const source = new HttpSource(route, resolved, identity)
     source.#requests++
     source.#count(answer)
-    using underway = source.pace.begin(answer.length)
-    underway.took(answer.firstByteMs, answer.lastByteMs)
+    if (answer.kind === 'cut') {
+      await source.read(head.subarray(answer.filled, answer.length), answer.filled)
+    } else {
+      using underway = source.pace.begin(answer.length)
+      underway.took(answer.firstByteMs, answer.lastByteMs)
+    }
     return { route, source, head: head.subarray(0, answer.length), headers: answer.headers }
   }
 
@@ -96,7 +105,7 @@ export class HttpSource implements BlockSource {
       filled += answer.kind === 'range' ? answer.length : answer.filled
       if (filled === target.length) return
       assert(answer.kind === 'cut', 'the pinned length holds the whole range')
-      if (answer.filled === 0 || cuts === MOST_CUTS) throw answer.error
+      if (answer.filled === 0 || cuts >= MOST_CUTS + filled / GAIN_BYTES) throw answer.error
     }
   }
 
@@ -116,14 +125,36 @@ export class HttpSource implements BlockSource {
    */
   async #ask(wish: Wish): Promise<Filled> {
     const { url } = this.#route
-    if (this.#resolved.href === url.href) return this.#askAt(url, wish)
+    const place = this.#resolved
+    if (place.href === url.href) return this.#askAt(url, wish)
     try {
-      return await this.#askAt(this.#resolved, wish)
+      return await this.#askAt(place, wish)
     } catch (failure) {
       if (wish.signal?.aborted === true) throw failure
-      return await this.#askAt(url, wish).catch((error: unknown) => {
-        throw failure instanceof SourceUnavailable ? failure : error
-      })
+      // Who asks us to stay away means all of his addresses.
+      if (retryAfterMs(failure) > 0 && place.origin === url.origin) throw failure
+      return await this.#askAnew(place, wish, failure)
+    }
+  }
+
+  /** Of many whom `place` fails at once one asks the URL, and the others go where that has led. */
+  async #askAnew(place: URL, wish: Wish, failure: unknown): Promise<Filled> {
+    const another = this.#asking
+    if (another !== undefined && !(await another)) throw failure
+    if (another !== undefined || this.#resolved !== place) return this.#askAt(this.#resolved, wish)
+    if (performance.now() < this.#awayUntilMs) throw failure
+    const asking = this.#askAt(this.#route.url, wish)
+    this.#asking = asking.then(
+      () => true,
+      () => false,
+    )
+    try {
+      return await asking
+    } catch (error) {
+      this.#awayUntilMs = performance.now() + retryAfterMs(error)
+      throw failure instanceof SourceUnavailable ? failure : error
+    } finally {
+      this.#asking = undefined
     }
   }
 
@@ -135,7 +166,8 @@ export class HttpSource implements BlockSource {
     const { answer, resolved } = await follow(this.#route, url, (exchange) =>
       requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check, came),
     )
-    this.#resolved = resolved
+    // An answer from where the URL led before takes nothing back.
+    if (url === this.#route.url || url === this.#resolved) this.#resolved = resolved
     this.#count(answer)
     if (answer.kind === 'range') underway.took(answer.firstByteMs, answer.lastByteMs)
     return answer
@@ -155,4 +187,8 @@ async function either<T>(before: URL, url: URL, ask: (start: URL) => Promise<T>)
       throw failure instanceof SourceUnavailable ? failure : error
     })
   }
+}
+
+function retryAfterMs(error: unknown): number {
+  return error instanceof SourceUnavailable ? error.retryAfterMs : 0
 }

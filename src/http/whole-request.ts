@@ -1,6 +1,7 @@
-import { SourceUnavailable } from '../errors.ts'
+import { SourceRefused, SourceUnavailable } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { type Exchange, type Sink, exchange } from './exchange.ts'
+import { reprDigests } from './digest.ts'
 import { type Headers, errorOfStatus, isRedirect } from './response.ts'
 
 export type WholeAnswer =
@@ -45,6 +46,12 @@ class WholeSink implements Sink<WholeAnswer> {
         where: { url: shown(this.#url), 'content-encoding': headers['content-encoding'] ?? '' },
       })
     }
+    if (!showsItsEnd(headers)) {
+      throw new SourceRefused('the server does not say how long the file is', {
+        where: { url: shown(this.#url) },
+        advice: 'let it send Content-Length, or use a web server with range requests',
+      })
+    }
     const digits = /^\d{1,15}$/.exec(headers['content-length'] ?? '')?.[0]
     this.#length = digits === undefined ? undefined : Number(digits)
     this.#headers = headers
@@ -84,4 +91,13 @@ class WholeSink implements Sink<WholeAnswer> {
   #assertFits(bytes: number): void {
     if (bytes > this.#limitBytes) throw this.#tooLong(this.#length ?? bytes)
   }
+}
+
+/** A body that ends with its connection looks whole wherever it was cut (RFC 9112, section 8). */
+function showsItsEnd(headers: Headers): boolean {
+  return (
+    headers['content-length'] !== undefined ||
+    /\bchunked\b/i.test(headers['transfer-encoding'] ?? '') ||
+    reprDigests(headers).size > 0
+  )
 }

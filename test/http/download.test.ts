@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { Bytes } from '../../src/block/bytes.ts'
 import { SourceRefused, SourceUnavailable } from '../../src/errors.ts'
@@ -52,6 +54,24 @@ t.test('a right digest, and a length that nobody says', async (t) => {
   }
   server.faults.push({ kind: 'headers', headers: { 'Content-Length': undefined } })
   t.strictSame(await get(), content)
+})
+
+t.test('what ends with its connection is refused: it looks whole wherever it is cut', async (t) => {
+  const old = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => {
+      socket.write('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n')
+      socket.end(content.subarray(0, 123_456))
+    })
+  })
+  old.listen(0, '127.0.0.1')
+  await once(old, 'listening')
+  t.teardown(() => old.close())
+  const address = old.address()
+  const url = new URL(`http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}/image`)
+  const failed = download(url, PLAIN_HTTP, content.length, tooLong)
+  await t.rejects(failed, { message: /does not say how long the file is/ })
+  await t.rejects(failed, SourceRefused)
 })
 
 t.test('a longer file than there is room for is refused, said or not', async (t) => {

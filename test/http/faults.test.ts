@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import fc from 'fast-check'
 import t from 'tap'
 import { BlockCache } from '../../src/block/cache.ts'
@@ -66,15 +67,24 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
     isChunked: fc.boolean(),
   }),
   fc.record({
+    kind: fc.constant('shifted' as const),
+    extraBytes: fc.integer({ min: 1, max: 20_000 }),
+    isChunked: fc.boolean(),
+    resetAfterBytes: somewhere,
+  }),
+  fc.record({
     kind: fc.constantFrom('stall' as const, 'reset' as const, 'close' as const),
     afterBytes: somewhere,
+    isChunked: fc.boolean(),
   }),
 )
 const read = fc.record({
   offset: fc.integer({ min: 0, max: SIZE - 1 }),
   length: fc.integer({ min: 1, max: 60_000 }),
+  /** In turns of the event loop: what came of an answer that failed is there by then, or is not. */
+  begin: fc.integer({ min: 0, max: 300 }),
 })
-type Read = { readonly offset: number; readonly length: number }
+type Read = { readonly offset: number; readonly length: number; readonly begin: number }
 
 const near = await RangeServer.open({ '/image': content, '/other': other })
 const far = await RangeServer.open({ '/image': content, '/other': other })
@@ -82,7 +92,8 @@ t.teardown(() => Promise.all([near.down(), far.down()]))
 
 async function allRight(source: BlockSource, reads: readonly Read[]): Promise<void> {
   await Promise.all(
-    reads.map(async ({ offset, length }) => {
+    reads.map(async ({ offset, length, begin }) => {
+      for (let turn = 0; turn < begin; turn++) await nextTurn()
       const target = new Uint8Array(Math.min(length, SIZE - offset))
       await source.read(target, offset)
       const right = content.subarray(offset, offset + target.length)

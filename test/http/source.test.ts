@@ -68,6 +68,65 @@ for (const kind of ['stall', 'reset', 'close'] as const) {
   })
 }
 
+t.test('a part of a body whose length nobody said counts for nothing', async (t) => {
+  await using source = await open()
+  server.faults.push(
+    { kind: 'shifted', extraBytes: 2000, isChunked: true, resetAfterBytes: 9000 },
+    { kind: 'status', status: 503 },
+  )
+  const target = new Uint8Array(20_000)
+  await t.rejects(source.read(target, 4096), SourceUnavailable)
+  await t.rejects(source.read(target, 4096), SourceUnavailable)
+  await source.read(target, 4096)
+  t.strictSame(target, content.subarray(4096, 24_096))
+})
+
+t.test('a body without a length never touches what came before it was refused', async (t) => {
+  await using source = await open()
+  server.faults.push({ kind: 'reset', afterBytes: 15_000 })
+  server.onRequest = () => ({ kind: 'shifted', extraBytes: 100_000, isChunked: true })
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  const target = new Uint8Array(200_000)
+  await t.rejects(source.read(target, 4096), SourceUnavailable)
+  t.strictSame(target.subarray(0, 15_000), content.subarray(4096, 19_096))
+  t.ok(target.subarray(15_000).every((byte) => byte === 0))
+})
+
+t.test('whatever cuts each body short, all of it comes, and nothing twice', async (t) => {
+  const long = patterned(1_500_000, 3)
+  server.put('/long', long)
+  server.onRequest = ({ path }) =>
+    path === '/long' ? { kind: 'reset', afterBytes: 50_000 } : undefined
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  const { source: opened, head } = await Mirrors.open(
+    new URL(server.url('/long')),
+    PLAIN_HTTP,
+    () => {},
+  )
+  await using source = opened
+  t.strictSame(head, long.subarray(0, head.length))
+  const before = server.traffic('/long').bytes
+  const target = new Uint8Array(1_200_000)
+  await source.read(target, 200_000)
+  t.strictSame(target, long.subarray(200_000, 1_400_000))
+  t.equal(server.traffic('/long').bytes - before, target.length)
+})
+
+t.test('a server that sends next to nothing each time is left', async (t) => {
+  await using source = await open()
+  server.onRequest = () => ({ kind: 'reset', afterBytes: 1 })
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  const before = server.traffic('/image').requests
+  await t.rejects(source.read(new Uint8Array(20_000), 4096), SourceUnavailable)
+  t.ok(server.traffic('/image').requests - before < 20)
+})
+
 for (const kind of ['reset', 'close'] as const) {
   t.test(`a connection given up just when it is used again is no failure: ${kind}`, async (t) => {
     await using source = await open()
@@ -197,6 +256,72 @@ t.test('redirects are followed once, and again when their target fails', async (
   t.strictSame(target, content.subarray(200, 300))
 })
 
+t.test(
+  'where a redirect led asks to be left alone: so is the URL of the same server',
+  async (t) => {
+    server.onRequest = ({ path }) =>
+      path === '/stable'
+        ? { kind: 'status', status: 302, headers: { location: '/image' } }
+        : undefined
+    t.teardown(() => {
+      server.onRequest = () => undefined
+    })
+    await using source = await open({}, '/stable')
+    const before = server.traffic().requests
+    server.faults.push({ kind: 'status', status: 429, headers: { 'Retry-After': '60' } })
+    const failure: unknown = await source.read(new Uint8Array(100), 0).then(undefined, (e) => e)
+    t.equal(failure instanceof SourceUnavailable && failure.retryAfterMs, 60_000)
+    t.equal(server.traffic().requests, before + 1)
+  },
+)
+
+t.test(
+  'a URL that asks to be left alone is, while the place that it led to is tried',
+  async (t) => {
+    await using far = await RangeServer.open({ '/image': content })
+    let answer: Fault = { kind: 'status', status: 302, headers: { location: far.url('/image') } }
+    server.onRequest = () => answer
+    t.teardown(() => {
+      server.onRequest = () => undefined
+    })
+    await using source = await open({}, '/stable')
+    answer = { kind: 'status', status: 503, headers: { 'Retry-After': '120' } }
+    await far.down()
+    const before = server.traffic('/stable').requests
+    const target = new Uint8Array(100)
+    for (let turn = 0; turn < 3; turn++) await t.rejects(source.read(target, 0), SourceUnavailable)
+    t.equal(server.traffic('/stable').requests, before + 1)
+    await far.up()
+    await source.read(target, 7)
+    t.strictSame(target, content.subarray(7, 107))
+  },
+)
+
+t.test('a target that expires under many reads has the URL asked once', async (t) => {
+  server.put('/signed-2', content)
+  let target = '/image'
+  server.onRequest = ({ path }) => {
+    if (path === '/stable') return { kind: 'status', status: 302, headers: { location: target } }
+    return path === target ? undefined : { kind: 'status', status: 403 }
+  }
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  await using source = await open({}, '/stable')
+  const before = server.traffic('/stable').requests
+  target = '/signed-2'
+  const offsets = Array.from({ length: 40 }, (_, index) => index * 5000)
+  const parts = await Promise.all(
+    offsets.map(async (offset) => {
+      const part = new Uint8Array(5000)
+      await source.read(part, offset)
+      return part
+    }),
+  )
+  t.equal(Buffer.compare(Buffer.concat(parts), content.subarray(0, 200_000)), 0)
+  t.equal(server.traffic('/stable').requests, before + 1)
+})
+
 t.test('a stable URL may lead to another version while the old one is still there', async (t) => {
   server.put('/v1', content)
   server.put('/v2', patterned(300_000, 2))
@@ -272,7 +397,9 @@ t.test('headers of the user go to his server and not to where it redirects', asy
     },
     '/away',
   )
-  await source.read(new Uint8Array(10), 0)
+  const target = new Uint8Array(10_000)
+  await source.read(target, 200_000)
+  t.strictSame(target, content.subarray(200_000, 210_000))
   t.strictSame(seen, ['Basic c2VjcmV0', undefined, undefined])
 })
 
