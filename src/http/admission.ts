@@ -3,7 +3,7 @@ import { SourceRefused, isNetcowError } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { type Digests, equalDigests, reprDigests, sha256Digests } from './digest.ts'
 import { type Route, follow } from './redirects.ts'
-import type { Opened } from './source.ts'
+import type { HttpSource, Opened } from './source.ts'
 import { requestWhole } from './whole-request.ts'
 
 /** A line of sha256sum, with the longest name that a file may have. */
@@ -118,17 +118,26 @@ function sameEtag(one: Opened, other: Opened): boolean {
   return left.kind === 'etag' && right.kind === 'etag' && left.value === right.value
 }
 
-async function digestsOf({ route, headers }: Copy): Promise<Digests> {
+async function digestsOf({ route, source, headers }: Copy): Promise<Digests> {
   const sent = reprDigests(headers)
   if (sent.has('sha-256')) return sent
-  const url = new URL(route.url)
-  url.pathname += '.sha256'
-  return new Map([...sent, ...(await sidecar({ ...route, url }))])
+  return new Map([...sent, ...(await besides(route, source))])
 }
 
-async function sidecar(route: Route): Promise<Digests> {
+/** Where redirects led, or else beside the URL itself: that may lead to another version by now. */
+async function besides(route: Route, source: HttpSource): Promise<Digests> {
+  const { destination } = source
+  const there = await sidecar(route, destination)
+  if (there.size > 0 || destination.href === route.url.href) return there
+  const named = await sidecar(route, route.url)
+  return named.size === 0 || (await source.isAtUrl()) ? named : new Map()
+}
+
+async function sidecar(route: Route, file: URL): Promise<Digests> {
+  const url = new URL(file)
+  url.pathname += '.sha256'
   try {
-    const { answer } = await follow(route, route.url, (exchange) =>
+    const { answer } = await follow(route, url, (exchange) =>
       requestWhole(exchange, SIDECAR_BYTES, () => new SourceRefused('too long for a digest')),
     )
     return sha256Digests(Buffer.from(answer.bytes).toString('latin1'))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type BlockSource, type Came, type Extent, assertRange } from '../block/source.ts'
 import { shown } from '../image-name.ts'
-import { SourceUnavailable } from '../errors.ts'
+import { SourceChanged, SourceRefused, SourceUnavailable } from '../errors.ts'
 import { WANTED } from './digest.ts'
 import { type Identity, type IdentityMode, checkIdentity, pin } from './identity.ts'
 import { Pace } from './pace.ts'
@@ -106,6 +106,17 @@ export class HttpSource implements BlockSource {
       if (filled === target.length) return
       assert(answer.kind === 'cut', 'the pinned length holds the whole range')
       if (answer.filled === 0 || cuts >= MOST_CUTS + filled / GAIN_BYTES) throw answer.error
+    }
+  }
+
+  /** Whether the URL itself leads to our version, wherever that was found. Throws if it may yet. */
+  async isAtUrl(): Promise<boolean> {
+    try {
+      await this.#askAt(this.#route.url, { target: new Uint8Array(1), offset: 0 })
+      return true
+    } catch (error) {
+      if (error instanceof SourceChanged || error instanceof SourceRefused) return false
+      throw error
     }
   }
 

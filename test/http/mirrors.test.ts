@@ -232,6 +232,31 @@ t.test('the digest of a file that is replaced meanwhile proves nothing', async (
   t.match(source.state.servers[1], { state: 'outside', failure: /has changed/ })
 })
 
+t.test('the digest beside a stable URL counts while that leads to the version', async (t) => {
+  const ours = Buffer.from(sha256(content).toString('hex'))
+  const newer = Buffer.from(sha256(twin).toString('hex'))
+  for (const [leads, beside, file, expected] of [
+    ['/v1', { '/v1.sha256': ours }, content, 'good'],
+    ['/v1', { '/image.sha256': ours }, content, 'good'],
+    ['/v2', { '/v1.sha256': ours, '/image.sha256': newer }, content, 'good'],
+    ['/v2', { '/image.sha256': newer }, twin, 'outside'],
+    ['/nowhere', { '/image.sha256': newer }, twin, 'outside'],
+  ] as const) {
+    await using pair = await Pair.open(file)
+    pair.far.put('/image.sha256', file === twin ? newer : ours)
+    pair.far.onRequest = ({ path }) => (path === '/image' ? renamed : undefined)
+    pair.near.onRequest = ({ path }) =>
+      path === '/image' ? { kind: 'status', status: 302, headers: { location: leads } } : undefined
+    const files = { '/v1': content, '/v2': twin, ...beside }
+    for (const [path, bytes] of Object.entries(files)) pair.near.put(path, bytes)
+    const destinations = new Map([[pair.near.url('/image'), new URL(pair.near.url('/v1'))]])
+    await using source = await pair.source({ destinations })
+    await settled(source, pair)
+    t.equal(source.state.servers[1]?.state, expected, `${leads}, ${Object.keys(beside).join()}`)
+    await reads(t, source, 260_000)
+  }
+})
+
 t.test('a replaced file is read from the mirror that still has it', async (t) => {
   await using pair = await Pair.open()
   await using source = await pair.source()
