@@ -1,8 +1,9 @@
 import type { Clock } from '../block/clock.ts'
 import type { IdentityMode } from './identity.ts'
+import type { ProxyOptions } from './proxy.ts'
 import type { Destinations, Route } from './redirects.ts'
 import { NameResolver } from './resolver.ts'
-import { type ProxyOptions, type Timeouts, type TlsOptions, Transport } from './transport.ts'
+import { type Timeouts, type TlsOptions, Transport } from './transport.ts'
 
 export interface HttpOptions {
   /** Connections to one origin, and so ranges under way at once; 1 to 64. */

@@ -1,7 +1,6 @@
 import { type SecureContext, createSecureContext } from 'node:tls'
-import { Agent, Client, type Dispatcher, ProxyAgent, buildConnector } from 'undici'
-import { SourceRefused, SourceUnavailable } from '../errors.ts'
-import { shown } from '../image-name.ts'
+import { Agent, type Dispatcher, buildConnector } from 'undici'
+import { type ProxyOptions, proxyAgent } from './proxy.ts'
 import type { Lookup } from './resolver.ts'
 
 /** Silence that is taken for a failure, in milliseconds. */
@@ -21,12 +20,6 @@ export interface TlsOptions {
   readonly client?: { readonly certificate: string; readonly key: string }
   /** Takes any certificate unless this says so. */
   readonly verifies: boolean
-}
-
-export interface ProxyOptions {
-  readonly url: URL
-  /** `Proxy-Authorization`; goes to the proxy and nowhere else. */
-  readonly authorization?: string
 }
 
 export interface TransportOptions {
@@ -82,15 +75,8 @@ function dispatcherOf(options: TransportOptions): Dispatcher {
   if (proxy === undefined) {
     return new Agent({ ...pool, connect: lazyConnector(tcp, secure, timeouts.connectMs) })
   }
-  return new ProxyAgent({
-    ...pool,
-    uri: proxy.url.href,
-    ...(proxy.authorization !== undefined && { token: proxy.authorization }),
-    connectTimeout: timeouts.connectMs,
-    proxyTls: secure(),
-    requestTls: secure(),
-    clientFactory: (url, how) => new ProxyClient(url, how),
-  })
+  const { connectMs } = timeouts
+  return proxyAgent(proxy, pool, { connectMs, proxyTls: secure(), requestTls: secure() })
 }
 
 /** Reading a bundle of certificates takes a while, and most images come over plain HTTP. */
@@ -113,28 +99,4 @@ function contextOf({ ca, client }: TlsOptions): SecureContext {
     ...(ca !== undefined && { ca }),
     ...(client !== undefined && { cert: client.certificate, key: client.key }),
   })
-}
-
-/** Opens tunnels, and says what a proxy that opens none has against it. */
-class ProxyClient extends Client {
-  readonly #url: URL
-
-  constructor(url: URL, options: object) {
-    super(url, options)
-    this.#url = url
-  }
-
-  override async connect(options: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> {
-    const answer = await super.connect(options)
-    const { statusCode, socket } = answer
-    if (statusCode === 200) return answer
-    socket.on('error', () => {}).destroy()
-    const where = { proxy: shown(this.#url) }
-    if (statusCode === 407) {
-      const advice = "put 'Proxy-Authorization: ...' into the file of --header-file"
-      throw new SourceRefused('the proxy wants credentials (407)', { where, advice })
-    }
-    if (statusCode === 403) throw new SourceRefused('the proxy forbids it (403)', { where })
-    throw new SourceUnavailable(`the proxy answers ${statusCode}`, { where })
-  }
 }

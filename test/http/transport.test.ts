@@ -142,6 +142,43 @@ t.test('a proxy that is away is waited for', async (t) => {
   }
 })
 
+t.test('a proxy that says nothing is given up, for http and for https', async (t) => {
+  await using proxy = await Proxy.open()
+  proxy.isSilent = true
+  for (const server of [plain, secure]) {
+    await t.rejects(open(server.url('/image'), { proxy: { url: proxy.url } }), SourceUnavailable)
+  }
+  t.match(proxy.asked, [`GET ${plain.url('/image')}`, `CONNECT 127.0.0.1:${secure.port}`])
+})
+
+t.test('a body that stalls behind a proxy is given up', async (t) => {
+  await using proxy = await Proxy.open()
+  for (const server of [plain, secure]) {
+    const options = { proxy: { url: proxy.url }, tls: trusting }
+    await using source = await open(server.url('/image'), options)
+    const { requests } = server.traffic()
+    server.faults.push({ kind: 'stall', afterBytes: 1000 })
+    await reads(t, source)
+    t.equal(server.traffic().requests, requests + 2, 'the rest is asked for anew')
+  }
+})
+
+t.test('a proxy gets no more connections than a server would', async (t) => {
+  for (const server of [plain, secure]) {
+    await using proxy = await Proxy.open()
+    const options = { proxy: { url: proxy.url }, tls: trusting, connections: 3 }
+    await using source = await open(server.url('/image'), options)
+    // The first connection is there; the others are not opened one after the other.
+    if (server === secure) proxy.tunnelsAtOnce = 2
+    const targets = Array.from({ length: 20 }, () => new Uint8Array(100))
+    await Promise.all(targets.map((target, index) => source.read(target, index * 10_000)))
+    for (const [index, target] of targets.entries()) {
+      t.strictSame(target, content.subarray(index * 10_000, index * 10_000 + 100))
+    }
+    t.equal(proxy.connections, 3)
+  }
+})
+
 t.test(
   'no connection is kept for longer than NAT remembers, whatever the server says',
   async (t) => {
