@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from '../cli/command.ts'
 import { detachDevice } from '../cli/detach.ts'
 import { OWN_EXECUTABLE, scriptOf } from '../cli/launch.ts'
-import { attachedDevices } from '../cli/run-files.ts'
+import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { isConnected, mountPointsOf } from '../kernel/block-sysfs.ts'
 import { syncAll } from '../kernel/ffi.ts'
@@ -108,13 +108,12 @@ async function takeRootApart(say: (line: string) => void): Promise<void> {
   }
 }
 
-/** Kills what still runs from the old root, but for daemons that say with an '@' who they are. */
+/** Kills what still holds the old root, but for what serves it and other disks. */
 async function endProcesses(say: (line: string) => void): Promise<void> {
+  const spared = ourProcesses()
   const killed: number[] = []
   for (const pid of readdirSync('/proc')) {
-    if (!/^\d+$/.test(pid) || isOurs(Number(pid)) || isStorageDaemon(pid)) continue
-    const links = ['exe', 'cwd', 'root', ...descriptors(pid)]
-    if (!links.some((link) => isOfRoot(target(`/proc/${pid}/${link}`)))) continue
+    if (!/^\d+$/.test(pid) || spared.has(Number(pid)) || !holdsRoot(pid)) continue
     say(`process ${pid} is still on the root: killed`)
     // It may have ended by itself in the meantime.
     if (attempt(() => process.kill(Number(pid), 'SIGKILL'))) killed.push(Number(pid))
@@ -122,9 +121,27 @@ async function endProcesses(say: (line: string) => void): Promise<void> {
   await Promise.all(killed.map((pid) => ended(pid, PROCESS_ENDS_MS)))
 }
 
-/** This process, and the one that waits for it. */
-function isOurs(pid: number): boolean {
-  return pid === process.pid || pid === process.ppid
+/** This process, the one that waits for it, and the daemons, each with the keeper that would start it again. */
+function ourProcesses(): ReadonlySet<number> {
+  const spared = new Set([process.pid, process.ppid])
+  for (const index of attachedDevices()) {
+    attempt(() => {
+      const { pid } = readFacts(index)
+      spared.add(pid)
+      const parent = /^PPid:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+      if (parent !== undefined && isStorageDaemon(parent)) spared.add(Number(parent))
+    })
+  }
+  return spared
+}
+
+/**
+ * An '@' says who serves a disk, which may be a file on the root, but also who only wants to live long,
+ * as plymouthd does: it is spared as long as it does not run from the root itself.
+ */
+function holdsRoot(pid: string): boolean {
+  const links = ['exe', 'cwd', 'root', ...(isStorageDaemon(pid) ? [] : descriptors(pid))]
+  return links.some((link) => isOfRoot(target(`/proc/${pid}/${link}`)))
 }
 
 /** See ARGV0 in cli/launch.ts. */

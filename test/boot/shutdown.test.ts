@@ -9,7 +9,7 @@ import { lastWords } from '../../src/boot/shutdown.ts'
 /**
  * Process 1 of a namespace, where reboot(2) ends the namespace: with SIGHUP in place of a restart,
  * with SIGINT in place of powering off (reboot(2)). $1 is the repository, $2 Node, $3 a file that is
- * the kernel's log, $4 the ending, $5 an empty directory, $6 what systemd would wait, $7 what else runs.
+ * the kernel's log, $4 the ending, $5 an empty directory, $6 what systemd would wait, $7 what else is started.
  */
 const MACHINE = `
 set -e
@@ -40,7 +40,7 @@ exec chroot . /bin/bash -c '
   (exec -a @netcow sleep 1000) &
   exec 3>&-
   until [ "$(cat /proc/[0-9]*/comm | grep -c sleep)" = 2 ]; do :; done
-  eval "$1" &
+  eval "$1"
   shift
   exec -a /shutdown "$0" "$@"
 ' "$2" "$7" "$1/src/main.ts" "$4" --timeout "$6" --log-level 6
@@ -49,10 +49,31 @@ exec chroot . /bin/bash -c '
 const skip = process.getuid?.() === 0 ? false : 'only root may make namespaces'
 
 /** Stops whoever takes the root apart, as a file system does whose server is gone. */
-const HANGS = `
+const HANGS = `(
   until pid=$(grep -lsz 'take-[a]part' /proc/[0-9]*/cmdline); do :; done
   pid=\${pid#/proc/}
   kill -STOP "\${pid%%/*}"
+) &`
+
+/** One that shows the machine's last picture, from the root. */
+const SPLASH = `
+  (cd /oldroot/var/data && exec -a @plymouthd sleep 1000) &
+  until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done
+`
+
+/** Daemon and keeper of a disk, which were both started from the root. */
+const DAEMON = `
+  (cd /oldroot/var/data && exec -a @netcow bash -c '
+    (exec -a @netcow sleep 1000) &
+    echo $! >/run/daemon
+    wait
+    echo the daemon was killed >/dev/kmsg
+  ') &
+  until [ -s /run/daemon ] && [ "$(cat /proc/$(cat /run/daemon)/comm)" = sleep ]; do :; done
+  sed "s/PID/$(cat /run/daemon)/" >/run/netcow/nbd1000.json <<FACTS
+    { "device": "/dev/nbd1000", "pid": PID, "image": "", "sizeBytes": 1, "access": "read-only",
+      "attachedAtUptimeMs": 1, "daemonSinceUptimeMs": 1 }
+FACTS
 `
 
 async function ends(
@@ -83,16 +104,34 @@ async function ends(
 }
 
 t.test('the root is taken apart, the daemon spared, the machine restarted', { skip }, async (t) => {
-  await ends('reboot', (signal, log) => {
+  const check = (signal: string | null, log: string) => {
     t.equal(signal, 'SIGHUP')
-    t.equal(log.match(/is still on the root: killed/g)?.length, 1)
+    t.equal(
+      log.match(/is still on the root: killed/g)?.length,
+      2,
+      'with who is called as daemons are',
+    )
     t.notMatch(log, /is in use/)
     t.match(log, /netcow: the root is taken apart: reboot/)
-  })
+  }
+  await ends('reboot', check, undefined, SPLASH)
 })
 
-t.test('an ending that is not known is a restart; power-off is power-off', { skip }, async (t) => {
-  await ends('poweroff', (signal) => t.equal(signal, 'SIGINT'))
+t.test(
+  'a daemon on the root is spared, and its keeper; power-off is power-off',
+  { skip },
+  async (t) => {
+    const check = (signal: string | null, log: string) => {
+      t.equal(signal, 'SIGINT')
+      t.equal(log.match(/is still on the root: killed/g)?.length, 1)
+      t.match(log, /oldroot\/var is in use, and only made read-only/)
+      t.notMatch(log, /the daemon was killed/)
+    }
+    await ends('poweroff', check, undefined, DAEMON)
+  },
+)
+
+t.test('an ending that is not known is a restart', { skip }, async (t) => {
   await ends('what', (signal) => t.equal(signal, 'SIGHUP'))
 })
 
