@@ -243,14 +243,15 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
   const limitBytes = fetchedBytes(plan.cacheBytes)
   const persistence = new Persistence(opening)
   // Of no use to who reads local files, and half of the time that it takes to start.
-  const [{ download }, { Mirrors }] = await Promise.all([
+  const [{ download }, { Mirrors, serversOf }] = await Promise.all([
     import('./http/download.ts'),
     import('./http/mirrors.ts'),
   ])
   try {
     const { report } = opening
     if (!plan.http.tls.verifies) report('the certificates of servers are not checked')
-    const mirrors = await persistence.run(() => Mirrors.open(url, plan.http, report))
+    const servers = serversOf(url, plan.http)
+    const mirrors = await persistence.run(() => Mirrors.open(url, plan.http, report, servers))
     const source = new RetrySource(mirrors.source, opening)
     const state = () => {
       const { waiting } = source

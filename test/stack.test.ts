@@ -180,6 +180,42 @@ t.test('a chain with a data file keeps within the cache', async (t) => {
   t.ok(together > alone / 2)
 })
 
+t.test(
+  'a URL without ranges is fetched whole while its mirror is down, and it is said',
+  async (t) => {
+    await using plain = await RangeServer.open({ '/base.raw': patterned(MEBIBYTE) })
+    plain.onRequest = () => ({ kind: 'ignore-range' })
+    const mirror = await RangeServer.open()
+    await mirror.down()
+    const url = new URL(plain.url('/base.raw'))
+    const plan = planOf({ kind: 'url', url }, [])
+    const http = { ...plan.http, mirrors: [new URL(mirror.url('/base.raw'))] }
+    const lines: string[] = []
+    const report = (line: string) => lines.push(line)
+    const unlimited = { ...plan, http, format: 'raw', openMs: Infinity } as const
+    await using source = await openForReading(unlimited, report)
+    const bytes = new Uint8Array(source.size)
+    await source.read(bytes, 0)
+    t.ok(Buffer.compare(bytes, patterned(MEBIBYTE)) === 0)
+    t.match(lines, [/does not serve ranges.*the whole file is fetched now, once/])
+  },
+)
+
+t.test('a place that wants to be left alone while an image is opened is', async (t) => {
+  await using away = await RangeServer.open({ '/base.raw': patterned(MEBIBYTE) })
+  await using mirror = await RangeServer.open({ '/base.raw': patterned(MEBIBYTE) })
+  away.onRequest = () => ({ kind: 'status', status: 429, headers: { 'Retry-After': '300' } })
+  mirror.onRequest = ({ number }) => (number < 3 ? { kind: 'status', status: 503 } : undefined)
+  const plan = planOf({ kind: 'url', url: new URL(away.url('/base.raw')) }, [])
+  const http = { ...plan.http, mirrors: [new URL(mirror.url('/base.raw'))] }
+  await using source = await openForReading(
+    { ...plan, http, format: 'raw', openMs: Infinity },
+    () => {},
+  )
+  t.equal(source.size, MEBIBYTE)
+  t.equal(away.traffic().requests, 1)
+})
+
 t.test('a path in a remote image is a path on its server', async (t) => {
   overlay(at('rooted.qcow2'), '/base.raw', 'raw')
   server.put('/deep/rooted.qcow2', readFileSync(at('rooted.qcow2')))

@@ -1,5 +1,5 @@
 import type { Clock } from '../block/clock.ts'
-import { SourceRefused, isNetcowError } from '../errors.ts'
+import { RangesRefused, SourceRefused, SourceUnavailable, isNetcowError } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { type Digests, equalDigests, reprDigests, sha256Digests } from './digest.ts'
 import { type Route, follow } from './redirects.ts'
@@ -87,7 +87,10 @@ async function provenDigests(copy: Copy): Promise<Digests> {
 /** How long the image's own server has precedence over a mirror that has already answered. */
 const PRECEDENCE_MS = 3000
 
-/** The first of `openings` that succeeds; the first in order has precedence for a while. */
+/**
+ * The first of `openings` that succeeds; the first in order has precedence for a while. When that one
+ * has the file but no ranges, the others have as long to come up with some.
+ */
 export async function firstOpened(
   openings: readonly [Promise<Opened>, ...Promise<Opened>[]],
   clock: Clock,
@@ -95,9 +98,15 @@ export async function firstOpened(
   const [favourite] = openings
   const any = Promise.any(openings)
   const decided = new AbortController()
-  const late = any.then(() => clock.sleep(PRECEDENCE_MS, decided.signal)).catch(() => {})
+  const pause = () => clock.sleep(PRECEDENCE_MS, decided.signal)
+  const answer = favourite.catch(async (error: unknown) => {
+    if (!(error instanceof RangesRefused)) return
+    const other = await Promise.race([any.catch(() => {}), pause()])
+    if (other === undefined) throw error
+  })
+  const late = any.then(pause).catch(() => answer)
   try {
-    const first = await Promise.race([favourite.catch(() => {}), late])
+    const first = await Promise.race([answer, late])
     return first ?? (await any)
   } catch (error) {
     throw error instanceof AggregateError ? worstOf(error.errors) : error
@@ -106,11 +115,19 @@ export async function firstOpened(
   }
 }
 
-/** The failure that says most: one that passes by itself, so that it is waited for, or the first. */
+/**
+ * The failure that says most: one that passes by itself, so that it is waited for, or the first. One
+ * that wants to be left alone keeps nobody from the others.
+ */
 export function worstOf(errors: readonly unknown[]): unknown {
   const unforeseen = errors.find((error) => !isNetcowError(error))
   if (unforeseen !== undefined) return unforeseen
-  return errors.find((error) => !(error instanceof SourceRefused)) ?? errors[0]
+  const soonest = errors.toSorted((one, other) => retryAfterMs(one) - retryAfterMs(other))
+  return soonest.find((error) => !(error instanceof SourceRefused)) ?? errors[0]
+}
+
+function retryAfterMs(error: unknown): number {
+  return error instanceof SourceUnavailable ? error.retryAfterMs : 0
 }
 
 function sameEtag(one: Opened, other: Opened): boolean {

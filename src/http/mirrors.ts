@@ -53,30 +53,40 @@ export class Mirrors implements BlockSource {
   /**
    * Opens the file at all its places and pins the version of the first that answers, the URL itself
    * before its mirrors; hands over the head of the file, which came along. Throws `SourceUnavailable`
-   * while one of the places may still come, else what the URL itself fails with.
+   * while one of the places may still come, else what the URL itself fails with; `RangesRefused` if
+   * that one has the file, and nobody has ranges of it.
+   *
+   * @param servers of `serversOf`: who tries again gives the same, so that one which asked to be left
+   *   alone is
    */
   static async open(
     url: URL,
     options: HttpOptions,
     report: (line: string) => void,
+    servers = serversOf(url, options),
   ): Promise<{ source: Mirrors; head: Uint8Array }> {
-    const { clock = systemClock, identity, mirrors } = options
     const transport = openTransport(options)
+    const wantsDigest = servers.length > 1
+    const due = new Set(servers.filter((server) => !server.askedToStayAway))
+    const open = async (server: Server) => {
+      if (!due.has(server)) throw sentAway([server])
+      return HttpSource.open(routeTo(server.url, transport, options), options.identity, wantsDigest)
+    }
+    const [own, ...others] = servers
+    const openings = [open(own), ...others.map(open)] as const
     try {
-      const wantsDigest = mirrors.length > 0
-      const open = (place: URL) =>
-        HttpSource.open(routeTo(place, transport, options), identity, wantsDigest)
-      const openings = [open(url), ...mirrors.map(open)] as const
-      const first = await firstOpened(openings, clock)
-      const servers = [url, ...mirrors].map((place) => new Server(place, clock))
-      const original = new Original(first)
-      const source = new Mirrors(servers, original, transport, options, report)
+      const first = await firstOpened(openings, options.clock ?? systemClock)
+      const source = new Mirrors(servers, new Original(first), transport, options, report)
       for (const [index, server] of servers.entries()) {
         if (server.url === first.route.url) server.admit(first.source)
-        else source.#look(server, openings[index]!)
+        else if (due.has(server)) source.#look(server, openings[index]!)
       }
       return { source, head: first.head }
     } catch (error) {
+      for (const [index, server] of servers.entries()) {
+        const heed = (failure: unknown) => isNetcowError(failure) && server.failed(failure)
+        if (due.has(server)) void openings[index]!.catch(heed)
+      }
       await transport[Symbol.asyncDispose]()
       throw error
     }
@@ -129,9 +139,8 @@ export class Mirrors implements BlockSource {
         failures.push(...(error instanceof AggregateError ? error.errors : [error]))
       }
     }
-    if (failures.length === 0) throw this.#sentAway()
-    // One that wants to be left alone keeps nobody from the others.
-    throw worstOf(failures.toSorted((a, b) => retryAfterMs(a) - retryAfterMs(b)))
+    if (failures.length === 0) throw sentAway(this.#servers)
+    throw worstOf(failures)
   }
 
   async extent(offset: number, length: number): Promise<Extent> {
@@ -250,18 +259,21 @@ export class Mirrors implements BlockSource {
     server.answered()
     if (this.#saidAtMs.has(server)) this.#report(`mirror ${shown(server.url)} is used again`)
   }
-
-  #sentAway(): SourceUnavailable {
-    const retryAfterMs = Math.min(...this.#servers.map(({ pauseMs }) => pauseMs || Infinity))
-    return new SourceUnavailable('the server asked us to stay away for a while', {
-      where: { url: shown(this.#servers[0]!.url) },
-      retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
-    })
-  }
 }
 
-function retryAfterMs(error: unknown): number {
-  return error instanceof SourceUnavailable ? error.retryAfterMs : 0
+/** The URL of a file and its mirrors, before anything is known of them. */
+export function serversOf(url: URL, options: HttpOptions): readonly [Server, ...Server[]] {
+  const server = (place: URL) => new Server(place, options.clock ?? systemClock)
+  return [server(url), ...options.mirrors.map(server)]
+}
+
+/** Without having asked: all of them want to be left alone. */
+function sentAway(servers: readonly Server[]): SourceUnavailable {
+  const retryAfterMs = Math.min(...servers.map(({ pauseMs }) => pauseMs || Infinity))
+  return new SourceUnavailable('the server asked us to stay away for a while', {
+    where: { url: shown(servers[0]!.url) },
+    retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
+  })
 }
 
 function least<T>(items: readonly T[], measure: (item: T) => number): T | undefined {

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { Persistence, Patience, RetrySource } from '../../src/block/retry.ts'
-import { SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
-import { Mirrors } from '../../src/http/mirrors.ts'
+import { RangesRefused, SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
+import { Mirrors, serversOf } from '../../src/http/mirrors.ts'
 import type { HttpOptions } from '../../src/http/options.ts'
 import { Server } from '../../src/http/server.ts'
 import { patterned } from '../fixtures/bytes.ts'
@@ -326,6 +326,26 @@ t.test('everything down for a minute: reads wait, and then they are right', asyn
   t.match(lines.at(-1), /answers again after \d+ s/)
 })
 
+t.test('that the URL has no ranges is an answer, unless a mirror has some', async (t) => {
+  await using pair = await Pair.open()
+  const whole = (): Fault => ({ kind: 'ignore-range' })
+  pair.near.onRequest = whole
+  {
+    pair.far.faults.push({ kind: 'delay', delayMs: 100 })
+    await using source = await pair.source()
+    await reads(t, source, 10_000)
+  }
+  pair.far.faults.push({ kind: 'stall' })
+  // The three seconds that a mirror has are over at once.
+  await t.rejects(pair.source({ clock: pair.clock }), RangesRefused)
+  await pair.far.down()
+  await t.rejects(pair.source(), RangesRefused)
+  await pair.near.down()
+  await pair.far.up()
+  pair.far.onRequest = whole
+  await t.rejects(pair.source(), SourceUnavailable, 'the URL is waited for, no mirror is fetched')
+})
+
 t.test('opening is repeated until a mirror answers', async (t) => {
   await using pair = await Pair.open()
   await Promise.all([pair.near.down(), pair.far.down()])
@@ -337,6 +357,63 @@ t.test('opening is repeated until a mirror answers', async (t) => {
   const open = () => pair.source({ clock })
   await using source = await new Persistence(patience).run(open)
   await reads(t, source, 0)
+})
+
+for (const who of ['the URL', 'the mirror'] as const) {
+  t.test(`while ${who} wants to be left alone, the other is waited for`, async (t) => {
+    await using pair = await Pair.open()
+    const { clock, near, far } = pair
+    const [away, down] = who === 'the URL' ? [near, far] : [far, near]
+    const asked: number[] = []
+    away.onRequest = () => {
+      asked.push(clock.now())
+      return { kind: 'status', status: 429, headers: { 'Retry-After': '300' } }
+    }
+    await down.down()
+    clock.onLeap = async (now) => {
+      if (now > 2000) await down.up()
+    }
+    const options = { ...PLAIN_HTTP, clock, mirrors: [new URL(far.url('/image'))] }
+    const url = new URL(near.url('/image'))
+    const servers = serversOf(url, options)
+    const opening = new Persistence(new Patience(Infinity, () => {}, clock))
+    const open = () => Mirrors.open(url, options, () => {}, servers)
+    await using source = (await opening.run(open)).source
+    await reads(t, source, 10_000)
+    t.strictSame(asked, [0])
+    t.ok(clock.now() < 20_000, `opened after ${clock.now()} ms`)
+    // Nor is it asked by what is opened, before it may be.
+    await clock.sleep(250_000)
+    await reads(t, source, 20_000)
+    t.strictSame(asked, [0])
+    away.onRequest = () => undefined
+    await clock.sleep(200_000)
+    while (source.state.servers.some(({ state }) => state === 'outside')) {
+      await reads(t, source, 20_000)
+    }
+  })
+}
+
+t.test('when all want to be left alone the first that may be asked is, and no other', async (t) => {
+  await using pair = await Pair.open()
+  const { clock, near, far } = pair
+  const asked: [string, number][] = []
+  const away = (name: string, seconds: number) => (): Fault | undefined => {
+    asked.push([name, clock.now()])
+    if (asked.length > 2) return undefined
+    return { kind: 'status', status: 503, headers: { 'Retry-After': `${seconds}` } }
+  }
+  near.onRequest = away('near', 300)
+  far.onRequest = away('far', 100)
+  const options = { ...PLAIN_HTTP, clock, mirrors: [new URL(far.url('/image'))] }
+  const url = new URL(near.url('/image'))
+  const servers = serversOf(url, options)
+  const opening = new Persistence(new Patience(Infinity, () => {}, clock))
+  await using source = (await opening.run(() => Mirrors.open(url, options, () => {}, servers)))
+    .source
+  await reads(t, source, 10_000)
+  t.strictSame(new Set(asked.slice(0, 2).map(([name]) => name)), new Set(['near', 'far']))
+  t.ok(asked.slice(2).every(([name, at]) => name === 'far' && at >= 100_000 && at < 150_000))
 })
 
 t.test('a server that wants to be left alone is, whatever else fails meanwhile', async (t) => {
