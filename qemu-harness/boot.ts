@@ -171,7 +171,7 @@ async function watch(
   const [observation, end] = await Promise.all([observe(machine, traffic), machine.ended])
   const endedMs = performance.now()
 
-  const { verdict, bootedAtMs, lastUnitAtMs } = observation
+  const { verdict, bootedAtMs, lastBootedAtMs, lastUnitAtMs } = observation
   const { tolerates, complaints = [], says = [] } = plan
   const evidence = { end, verdict, console: machine.console.all, tolerates, complaints, says }
   const reason = fault(plan.expects, evidence) ?? (await incident)
@@ -179,7 +179,7 @@ async function watch(
   const total = (endedMs - startedMs) / 1000
   const since = (momentMs: number | undefined) =>
     momentMs === undefined ? undefined : (endedMs - momentMs) / 1000
-  const [poweredOff, afterLastUnit] = [since(bootedAtMs), since(lastUnitAtMs)]
+  const [poweredOff, afterLastUnit] = [since(lastBootedAtMs), since(lastUnitAtMs)]
   return {
     name: plan.name,
     ok: reason === undefined,

@@ -18,31 +18,36 @@ const Result = z.object({
     attached: optional,
     multiUser: optional,
     poweredOff: optional,
+    largestWait: optional,
     afterLastUnit: optional,
     total: z.number(),
   }),
   toMultiUser: z.exactOptional(Traffic),
   traffic: Traffic,
   imageBytes: optional,
-  daemonBytes: z.exactOptional(z.object({ own: z.number(), peak: z.number() })),
+  daemonBytes: z.exactOptional(z.object({ own: z.number(), file: optional, peak: z.number() })),
   pinnedBytes: optional,
+  comparedBytes: optional,
   ratios: z.exactOptional(z.record(z.string(), z.number())),
   emulated: z.exactOptional(z.boolean()),
   log: z.string(),
 })
 
-export async function keepResult(result: BootResult): Promise<void> {
-  await writeFile(pathOf(result.name), JSON.stringify(result, undefined, 2))
+export async function keepResult(result: BootResult, directory = DIRECTORY): Promise<void> {
+  await writeFile(pathOf(result.name, directory), JSON.stringify(result, undefined, 2))
 }
 
 /** Those of `names` that were booted at all. */
-export async function keptResults(names: readonly string[]): Promise<BootResult[]> {
+export async function keptResults(
+  names: readonly string[],
+  directory = DIRECTORY,
+): Promise<BootResult[]> {
   const texts = await Promise.all(
-    names.map((name) => readFile(pathOf(name), 'utf8').catch(() => undefined)),
+    names.map((name) => readFile(pathOf(name, directory), 'utf8').catch(() => undefined)),
   )
   return texts.flatMap((text) => (text === undefined ? [] : [Result.parse(JSON.parse(text))]))
 }
 
-function pathOf(name: string): string {
-  return join(DIRECTORY, `${name}.json`)
+function pathOf(name: string, directory: string): string {
+  return join(directory, `${name}.json`)
 }

@@ -18,6 +18,7 @@ const COLUMNS: readonly {
   { title: 'fetched', cell: ({ traffic }) => inMegabytes(traffic.bytes) },
   { title: 'of', cell: ({ imageBytes }) => inMegabytes(imageBytes) },
   { title: 'daemon', cell: ({ daemonBytes }) => inMegabytes(daemonBytes?.own) },
+  { title: 'files', cell: ({ daemonBytes }) => inMegabytes(daemonBytes?.file) },
   { title: 'pinned', cell: ({ pinnedBytes }) => inMegabytes(pinnedBytes) },
 ]
 
@@ -25,9 +26,14 @@ const COLUMNS: readonly {
 export function table(results: readonly BootResult[]): string {
   const rows = results.map((result) => COLUMNS.map((column) => column.cell(result)))
   const titles = COLUMNS.map(({ title }) => title)
-  return [markdown(titles, rows), ...results.flatMap(comparison), ...results.flatMap(failure)].join(
-    '\n',
-  )
+  const notes = [comparison, writes, failure].flatMap((note) => results.flatMap(note))
+  return [markdown(titles, rows), ...notes].join('\n')
+}
+
+/** What came of the writes of a boot that compares them after what it did to the daemon or the overlay. */
+export function writes({ name, ok, comparedBytes }: BootResult): string[] {
+  if (comparedBytes === undefined || !ok) return []
+  return ['', `${name}: ${inMegabytes(comparedBytes)} of writes read back; lost writes: none`]
 }
 
 /** What a boot that compares found. */
@@ -52,8 +58,9 @@ export function summary({ seconds, toMultiUser, traffic, imageBytes, daemonBytes
     `fetched:     ${until}${fetched(traffic)} in all, of ${inMegabytes(imageBytes)}`,
   ]
   if (daemonBytes) {
-    const { own, peak } = daemonBytes
-    lines.push(`daemon:      ${inMegabytes(own)} of its own, ${inMegabytes(peak)} resident at most`)
+    const { own, file, peak } = daemonBytes
+    const parts = `${inMegabytes(own)} of its own, ${inMegabytes(file)} of files`
+    lines.push(`daemon:      ${parts}, ${inMegabytes(peak)} resident at most`)
   }
   return lines.join('\n')
 }

@@ -12,6 +12,7 @@ function resultOf(reports: readonly string[], emulated: boolean): BootResult {
     verdict,
     toMultiUser: undefined,
     bootedAtMs: undefined,
+    lastBootedAtMs: undefined,
     lastUnitAtMs: undefined,
   }
   const { seconds, ...rest } = measured(observation)

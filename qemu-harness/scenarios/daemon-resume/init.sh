@@ -57,7 +57,7 @@ resumed() {
   done
   touch /run/stop
   wait $reader
-  measure longestWaitSeconds "$(cat /run/longest)"
+  measure largestWaitSeconds "$(cat /run/longest)"
   [ "$(sort -u /run/sums | wc -l)" = 1 ] && wc -l </run/sums
 }
 check resumed resumed

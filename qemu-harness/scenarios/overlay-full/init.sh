@@ -41,7 +41,7 @@ frees() {
 goes_on() {
   dd if=/dev/urandom of=/tmp/again bs=1M count=8 2>/dev/null
   cp /tmp/again /mnt/again && sync && echo 3 >/proc/sys/vm/drop_caches &&
-    cmp /tmp/again /mnt/again && umount /mnt && netcow detach "$device"
+    cmp /tmp/again /mnt/again && measure "compared $1" "$(wc -c </mnt/again)" && umount /mnt && netcow detach "$device"
 }
 
 device=/dev/nbd0
@@ -58,7 +58,7 @@ for type in ext4 xfs btrfs; do
   mount -t "$type" -o discard "$device" /mnt
   check "${type}_fills" fills
   check "${type}_frees" frees $type
-  check "${type}_goes_on" goes_on
+  check "${type}_goes_on" goes_on $type
 done
 
 resizes() {
