@@ -94,6 +94,12 @@ export class KernelRefused extends NetcowError {
   readonly exitCode = 5
 }
 
+/** The device is none of ours: another process serves it, or netcow did not make it. */
+export class DeviceNotOurs extends KernelRefused {}
+
+/** What the device consisted of is gone, and no other daemon can serve it. */
+export class DeviceLost extends KernelRefused {}
+
 /** The other side of an NBD connection broke the protocol or said no. */
 export class PeerRefused extends NetcowError {
   readonly exitCode = 5

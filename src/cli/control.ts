@@ -34,6 +34,9 @@ const MOST_REQUEST_BYTES = 4096
 /** A daemon that is stopped, or hangs, does not answer. */
 const ANSWER_MS = 5000
 
+const LATE = 'it lives, and is stopped or has much to do; no other one can take its place'
+const DEAD = 'if it is dead, netcow attach --resume DEVICE starts another one'
+
 export function socketPath(index: number): string {
   return `${RUN_DIRECTORY}/nbd${index}.sock`
 }
@@ -106,7 +109,8 @@ export async function askAt(
   where: Readonly<Record<string, string>>,
 ): Promise<Answer> {
   const socket = connect({ path, allowHalfOpen: true })
-  socket.setTimeout(ANSWER_MS, () => socket.destroy(new Error('no answer')))
+  const late = new Error('no answer')
+  socket.setTimeout(ANSWER_MS, () => socket.destroy(late))
   try {
     await once(socket, 'connect')
     socket.end(`${JSON.stringify(request)}\n`)
@@ -117,7 +121,7 @@ export async function askAt(
     if (isNetcowError(error)) throw error
     throw new KernelRefused('the daemon of the device does not answer', {
       where,
-      advice: 'if it is dead, netcow attach --resume DEVICE starts another one',
+      advice: error === late ? LATE : DEAD,
       cause: error,
     })
   } finally {

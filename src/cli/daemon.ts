@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs'
 import { Patience, Persistence } from '../block/retry.ts'
-import { KernelRefused, SourceChanged } from '../errors.ts'
+import { DeviceLost, SourceChanged } from '../errors.ts'
 import { printable } from '../image-name.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { answerFirst } from '../kernel/process.ts'
@@ -10,9 +10,10 @@ import { type Report, type Served, openForUse } from '../stack.ts'
 import { CHANNEL_FD, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
 import { DAEMON_OPTIONS, attach, attachPlan } from './commands/attach.ts'
+import { inheritDevice } from './device-lock.ts'
 import { KernelClient } from './kernel-client.ts'
 import type { Options } from './options.ts'
-import { watchOutages } from './outage.ts'
+import { stillOpening, watchOutages } from './outage.ts'
 import { appear } from './presence.ts'
 import { type ResumeRecord, readResumeRecord } from './run-files.ts'
 import { exitCodeOf, lineOf, stackOf } from './terminal.ts'
@@ -47,9 +48,11 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     noted: (line: string) => log?.write('info', line),
   }
   try {
+    const before = options.resume === undefined ? undefined : await takeOver(options.resume)
     const plan = await lastingPlan(image, options)
-    const before = options.resume === undefined ? undefined : readResumeRecord(options.resume)
-    const served = await (before ? reopened(plan, before, report) : openForUse(plan, report))
+    const served = await (before
+      ? reopenedInTime(plan, before, options, report)
+      : openForUse(plan, report))
     await using _source = served.source
     await answerFirst()
     const client = before
@@ -58,17 +61,16 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     attached = true
     using _presence = await appear(client.index, { plan, served, before, argv, directory, log })
     if (before) report(`/dev/nbd${client.index} has a new daemon`)
-    endWithSource(served, options, report)
+    using _watch = endWithSource(() => served.states(), options, report)
     tell({ kind: 'attached', index: client.index })
     closeSync(CHANNEL_FD)
     await client.over
     return 0
   } catch (error) {
     tell({ kind: 'failed', line: lineOf(error), exitCode: exitCodeOf(error) })
-    if (options.resume !== undefined) {
-      log?.write('error', `${lineOf(error)}; ${options.resume} has no daemon any more`)
-      if (options.onfail !== 'shell') endMachine(options.onfail)
-    }
+    if (options.resume !== undefined) log?.write('error', lineOf(error))
+    // Whatever else it is, the device may have a daemon, or get one.
+    if (error instanceof DeviceLost) endWithDevice(error, options, report)
     throw error
   }
 }
@@ -83,18 +85,46 @@ export async function lastingPlan(image: string, options: Options): Promise<Devi
   return { ...plan, http: { ...plan.http, runDirectory: '.' } }
 }
 
+/** From now on nobody else serves the device. Throws `DeviceNotOurs`. */
+async function takeOver(index: number): Promise<ResumeRecord> {
+  await inheritDevice(index)
+  return readResumeRecord(index)
+}
+
 /** What `--onfail` and `--timeout` say together: a machine may be worth less than its return. */
-function endWithSource({ states }: Served, { onfail, timeout }: Options, report: Report): void {
-  if (onfail === 'shell' || timeout === undefined) return
-  watchOutages(states, timeout * 1000, (line) => {
+function endWithSource(
+  states: Parameters<typeof watchOutages>[0],
+  { onfail, timeout }: Options,
+  report: Report,
+): Disposable {
+  if (onfail === 'shell' || timeout === undefined) return { [Symbol.dispose]() {} }
+  return watchOutages(states, timeout * 1000, (line) => {
     report(`${line}; ${onfail} now, as rd.netcow.onfail says`)
     endMachine(onfail)
   })
 }
 
+function endWithDevice(error: DeviceLost, { onfail }: Options, report: Report): void {
+  if (onfail === 'shell') return
+  report(`${error.lineWithoutAdvice}; ${onfail} now, as rd.netcow.onfail says`)
+  endMachine(onfail)
+}
+
+/** As long as `--timeout` says, where `--onfail` says what is next: the root has waited since the kill. */
+async function reopenedInTime(
+  plan: DevicePlan,
+  before: ResumeRecord,
+  options: Options,
+  report: Report,
+): Promise<Served> {
+  const opening = stillOpening(`${printable(plan.image)} has not been opened again`)
+  using _watch = endWithSource(opening, options, report)
+  return await reopened(plan, before, report)
+}
+
 /**
  * Opens what a dead daemon served. The device is in use, so whatever is wrong with the source is
- * waited out, and other versions of its files are not taken. Throws `KernelRefused` if what was
+ * waited out, and other versions of its files are not taken. Throws `DeviceLost` if what was
  * written died with the daemon.
  */
 export async function reopened(
@@ -104,7 +134,7 @@ export async function reopened(
 ): Promise<Served> {
   const where = { device: `/dev/nbd${before.index}` }
   if (plan.image.kind === 'memory' || plan.overlay.kind === 'memory') {
-    throw new KernelRefused('what was written to the device was in the memory of its daemon', {
+    throw new DeviceLost('what was written to the device was in the memory of its daemon', {
       where,
       advice: 'unmount and detach it; an overlay on disk outlives its daemon',
     })

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { KernelRefused } from '../errors.ts'
+import { DeviceLost, DeviceNotOurs, KernelRefused } from '../errors.ts'
 import { closeDescriptor, socketCalls, socketPair } from '../kernel/ffi.ts'
 import { connect, isNotConnected, reconnect } from '../kernel/nbd-device.ts'
 import { UNBOUNDED } from '../nbd/allowance.ts'
@@ -63,7 +63,7 @@ export class KernelClient {
     return new KernelClient(value, served, diary, ours)
   }
 
-  /** Takes over a device whose daemon is dead. Throws `KernelRefused`. */
+  /** Takes over a device whose daemon is dead. Throws `DeviceLost`, `DeviceNotOurs` or `KernelRefused`. */
   static async resume(served: Export, index: number, diary: Diary): Promise<KernelClient> {
     const since = performance.now()
     for (;;) {
@@ -71,12 +71,11 @@ export class KernelClient {
         const { ours } = withSocket((socket) => reconnect(index, socket))
         return new KernelClient(index, served, diary, ours)
       } catch (error) {
-        if (!(error instanceof KernelRefused) || isNotConnected(error)) throw error
+        if (!(error instanceof KernelRefused)) throw error
+        const failure = { where: { device: `/dev/nbd${index}` }, cause: error }
+        if (isNotConnected(error)) throw new DeviceLost('the device was taken apart', failure)
         if (performance.now() - since > TAKE_OVER_MS) {
-          throw new KernelRefused('the device is still served by another process', {
-            where: { device: `/dev/nbd${index}` },
-            cause: error,
-          })
+          throw new DeviceNotOurs('the device is still served by another process', failure)
         }
       }
       await sleep(RECONNECT_PAUSE_MS)

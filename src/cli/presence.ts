@@ -8,6 +8,7 @@ import { disconnect } from '../kernel/nbd-device.ts'
 import type { DevicePlan } from '../plan.ts'
 import type { Served } from '../stack.ts'
 import { ControlServer, socketPath } from './control.ts'
+import { holdDevice } from './device-lock.ts'
 import type { DeviceFacts } from './device-status.ts'
 import { liveStatus, resizeOverlay } from './live-status.ts'
 import {
@@ -23,7 +24,7 @@ import { surviveEverything } from './survival.ts'
 export interface Service {
   readonly plan: DevicePlan
   readonly served: Served
-  /** What the daemon before it left, if this one took over. */
+  /** What the daemon before it left, if this one took over, and holds the device. */
   readonly before: ResumeRecord | undefined
   readonly argv: readonly string[]
   readonly directory: string
@@ -53,10 +54,13 @@ export async function appear(index: number, service: Service): Promise<Disposabl
 async function present(index: number, service: Service): Promise<Disposable> {
   const { before, served, log } = service
   surviveEverything(log, index)
-  if (before === undefined) await settle(index, served)
+  makeRunDirectory()
+  if (before === undefined) {
+    await holdDevice(index)
+    await settle(index, served)
+  }
   const record = recordOf(index, service)
   const facts = factsOf(service, record)
-  makeRunDirectory()
   const control = await controlServer(socketPath(index), facts, served)
   writeResumeRecord(record)
   writeFacts(index, facts)

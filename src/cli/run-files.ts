@@ -1,11 +1,12 @@
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import * as z from 'zod/mini'
-import { KernelRefused } from '../errors.ts'
+import { DeviceNotOurs } from '../errors.ts'
 import { DeviceFacts } from './device-status.ts'
 
 /**
  * What runs, in files that outlive the initramfs: for each device /run/netcow/nbdN.json, for
- * everyone to read, and nbdN.resume, with which root can start another daemon for it.
+ * everyone to read, nbdN.resume, with which root can start another daemon for it, and nbdN.lock, which
+ * the daemon holds.
  */
 
 export const RUN_DIRECTORY = '/run/netcow'
@@ -49,14 +50,14 @@ export function writeResumeRecord(record: ResumeRecord): void {
   replace(`nbd${record.index}.resume`, record, 0o600)
 }
 
-/** Throws `KernelRefused` if netcow has not attached this device. */
+/** Throws `DeviceNotOurs` if netcow has not attached this device. */
 export function readResumeRecord(index: number): ResumeRecord {
   return ResumeRecord.parse(read(`nbd${index}.resume`, index))
 }
 
 /** All there is about the device, the socket of a daemon that was killed, too. */
 export function removeRunFiles(index: number): void {
-  for (const kind of ['json', 'resume', 'sock']) {
+  for (const kind of ['json', 'resume', 'sock', 'lock']) {
     rmSync(`${RUN_DIRECTORY}/nbd${index}.${kind}`, { force: true })
   }
   rmSync(`${SPARED}/netcow-nbd${index}`, { force: true })
@@ -87,7 +88,7 @@ function read(name: string, index: number): unknown {
     return JSON.parse(readFileSync(`${RUN_DIRECTORY}/${name}`, 'utf8'))
   } catch (cause) {
     if (!isMissing(cause)) throw cause
-    throw new KernelRefused('the device was not attached by netcow', {
+    throw new DeviceNotOurs('the device was not attached by netcow', {
       where: { device: `/dev/nbd${index}` },
       advice: 'see netcow list',
       cause,

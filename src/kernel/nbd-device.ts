@@ -29,10 +29,12 @@ const SOCK_FD = 1
 /** None: the kernel says of requests that take long that they do, and goes on waiting. */
 const TIMEOUT_S = 0
 /**
- * How long requests are kept for a server that went away before the device gives up, in seconds.
- * 0 would lose the device at once; this leaves a day to bring the server back.
+ * How long requests are kept for a daemon that died before the device gives up, in seconds: a hundred
+ * years. 0 would lose the device at once, and the next daemon may have to wait for its server. The
+ * kernel multiplies it by HZ, at most 1000, and takes it for a signed long (wait_for_reconnect of nbd.c);
+ * a timer that is further away than its wheel reaches goes off sooner, and is set again.
  */
-const DEAD_CONN_TIMEOUT_S = 86_400
+const DEAD_CONN_TIMEOUT_S = 100 * 365 * 86_400
 /** Shown in /sys/block/nbdN/backend, and asked for when the device is reconnected. */
 const BACKEND = 'netcow'
 

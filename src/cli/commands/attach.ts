@@ -1,10 +1,9 @@
 import { resolve } from 'node:path'
-import { KernelRefused, UsageError } from '../../errors.ts'
+import { UsageError } from '../../errors.ts'
 import type { ImageName } from '../../image-name.ts'
 import { outliveUnit } from '../../kernel/cgroup.ts'
 import type { DevicePlan } from '../../plan.ts'
 import { type Call, type Command, IMAGE_OPTIONS, parseCall } from '../command.ts'
-import { ask } from '../control.ts'
 import { type Launch, launchDaemon } from '../launch.ts'
 import type { OptionName, Options } from '../options.ts'
 import { devicePlan } from '../plan.ts'
@@ -37,7 +36,6 @@ async function runAttach(call: Call): Promise<number> {
   // Found wrong here, an option is reported before anything is started.
   if (record === undefined) await attachPlan(operands[0] ?? '', options)
   requireRoot('attach a device')
-  if (options.resume !== undefined) await refuseWhileServed(options.resume)
   const launch =
     record === undefined ? { argv, options, directory: process.cwd() } : resumption(record)
   const outcome = await launchDaemon(launch, MODULE_PARAMETERS, (line) =>
@@ -68,19 +66,6 @@ function outlive(index: number, terminal: Terminal): void {
 function resumption(record: ResumeRecord): Launch {
   const { options } = parseCall({ ...attach, options: DAEMON_OPTIONS }, record.argv)
   return { argv: resumeArgv(record), options, directory: record.directory }
-}
-
-/** Two daemons would write to the same overlay. */
-async function refuseWhileServed(index: number): Promise<void> {
-  const answers = await ask(index, { kind: 'status' }).then(
-    () => true,
-    () => false,
-  )
-  if (!answers) return
-  throw new KernelRefused('the device has a daemon that is alive', {
-    where: { device: `/dev/nbd${index}` },
-    advice: 'see netcow status',
-  })
 }
 
 function resumeRecord(index: number, { operands: [image] }: Call): ResumeRecord {
