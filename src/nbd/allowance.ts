@@ -24,12 +24,24 @@ export interface Client {
   /** Bytes of replies that were sent, and taken, since the beginning. */
   replyBytesSent(): number
   replyBytesTaken(): number
+  /** Bytes that came from it since the beginning. */
+  bytesReceived(): number
   /** Counts the payloads that began to come; undefined when none is missing. */
   payload(): number | undefined
   /** Takes on the requests that had to wait. */
   proceed(): void
   hangUp(): void
 }
+
+interface Due {
+  readonly sent: number
+  readonly taken: number
+  readonly payload: number | undefined
+  readonly received: number
+}
+
+/** A client that others wait for is served on, however much is left, while it moves so much in the time. */
+const LEAST_PROGRESS_BYTES = 2 ** 20
 
 /**
  * Says whether a client may have one more request under way. Replies are counted by the outbox that
@@ -40,8 +52,8 @@ export class Allowance implements Holder {
   readonly #bounds: Bounds
   #requests = 0
   #bytes = 0
-  /** What was to be done by the client when that was last looked at. */
-  #due: { sent: number; payload: number | undefined } = { sent: 0, payload: undefined }
+  /** What was to be done by the client when that was last looked at, and how far it was. */
+  #due: Due = { sent: 0, taken: 0, payload: undefined, received: 0 }
   #isSharing = false
 
   constructor(client: Client, bounds: Bounds) {
@@ -99,10 +111,20 @@ export class Allowance implements Holder {
   }
 
   isStuck(): boolean {
-    const { sent, payload } = this.#due
-    this.#due = { sent: this.#client.replyBytesSent(), payload: this.#client.payload() }
-    const isMissing = payload !== undefined && payload === this.#due.payload
-    return isMissing || this.#client.replyBytesTaken() < sent
+    const before = this.#due
+    const now = {
+      sent: this.#client.replyBytesSent(),
+      taken: this.#client.replyBytesTaken(),
+      payload: this.#client.payload(),
+      received: this.#client.bytesReceived(),
+    }
+    this.#due = now
+    const isMissing = before.payload !== undefined && before.payload === now.payload
+    const isUntaken = now.taken < before.sent
+    return (
+      (isMissing && now.received - before.received < LEAST_PROGRESS_BYTES) ||
+      (isUntaken && now.taken - before.taken < LEAST_PROGRESS_BYTES)
+    )
   }
 
   dismiss(): void {

@@ -18,6 +18,8 @@ import {
 } from './protocol.ts'
 import type { TlsIdentity } from './tls.ts'
 
+const KNOWN: ReadonlySet<number> = new Set(Object.values(Option))
+
 /** What suits a page cache; any byte offset is served. */
 const PREFERRED_BLOCK_BYTES = 4096
 
@@ -79,7 +81,7 @@ class Handshake {
     if (option === Option.abort) return this.#abort()
     if (option === Option.startTls) return this.#startTls(payload)
     if (this.#lacksTls) return this.#say(option, Reply.errTlsRequired)
-    if (payload === undefined) return this.#say(option, Reply.errTooBig)
+    if (payload === undefined) return this.#tooBig(option)
     switch (option) {
       case Option.list:
         return this.#list(payload)
@@ -104,6 +106,12 @@ class Handshake {
   async #say(option: number, type: Reply): Promise<Outcome> {
     await this.#channel.reply(option, type)
     return 'more'
+  }
+
+  /** What was set before is replaced, also by a command that fails (proto.md, NBD_OPT_SET_META_CONTEXT). */
+  #tooBig(option: number): Promise<Outcome> {
+    if (option === Option.setMetaContext) this.#contexts = []
+    return this.#say(option, KNOWN.has(option) ? Reply.errTooBig : Reply.errUnsup)
   }
 
   async #abort(): Promise<Outcome> {

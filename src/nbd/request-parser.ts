@@ -26,6 +26,7 @@ export class RequestParser {
   #end = 0
   readonly #more: Uint8Array[] = []
   #buffered = 0
+  #received = 0
   /** A payload that comes in pieces. */
   #payload: Uint8Array | undefined
   #filled = 0
@@ -40,10 +41,16 @@ export class RequestParser {
     return this.#buffered
   }
 
+  /** How many bytes came since the beginning. */
+  get received(): number {
+    return this.#received
+  }
+
   /** Takes the first `length` bytes of `chunk`. */
   push(chunk: Uint8Array, length = chunk.length): void {
     if (length === 0) return
     this.#buffered += length
+    this.#received += length
     if (this.#at === this.#end) this.#turnTo(chunk, length)
     else this.#more.push(chunk.subarray(0, length))
   }

@@ -10,6 +10,8 @@ import { transmit } from './transmission.ts'
 /** A client that does not finish its handshake in this time is dropped (CVE-2024-7409). */
 const NEGOTIATION_MS = 10_000
 const MOST_CONNECTIONS = 100
+/** A client that asks for nothing is asked whether it is there after this; a network may be away as long. */
+const KEEP_ALIVE_MS = 300_000
 /** What is under way when the server is told to end has this long to be answered and taken. */
 const FAREWELL_MS = 10_000
 /** What has been answered has this long to be taken by a client that asks for nothing more. */
@@ -98,6 +100,8 @@ export async function serveConnection(
   const { signal, report, budget = budgetOf(options) } = options
   // Without a listener an error on the socket would end the process; 'close' follows it.
   socket.on('error', () => {})
+  // A machine that is switched off says nothing, and would keep its place for ever.
+  socket.setKeepAlive(true, KEEP_ALIVE_MS)
   using deadlines = new Deadlines(socket, options)
   try {
     const agreement = await negotiate(socket, offer)

@@ -5,19 +5,20 @@ import type { Request } from './request.ts'
 
 /** Holes do not begin or end within a sector. */
 const SECTOR = 512
-/** Smaller ones are not looked for: a reply in pieces costs more than so many zeroes. */
+/** Smaller ones are not looked for in reads of more: a reply in pieces costs more than so many zeroes. */
 const PAGE = 4096
 const ZEROES = Buffer.alloc(PAGE)
 /** What lies behind so many changes between data and holes is sent as data. */
 const MOST_RUNS = 1024
 
 /**
- * Whether there may be a hole in what was read at `offset`: some page of it is all zeroes. It costs
- * far less than to ask the metadata, which only one in 250 reads of a root file system then does.
+ * Whether there may be a hole in what was read at `offset`: some page of it is all zeroes, or some
+ * sector where less than a page was read. It costs far less than to ask the metadata, which only one in 250 reads of a root file system then does.
  */
 export function mayHoldHole(bytes: Buffer, offset: number): boolean {
+  const unit = bytes.length < PAGE ? SECTOR : PAGE
   for (let at = 0; at < bytes.length;) {
-    const end = Math.min(bytes.length, at + PAGE - ((offset + at) % PAGE))
+    const end = Math.min(bytes.length, at + unit - ((offset + at) % unit))
     if (bytes[at] === 0 && end - at >= SECTOR && bytes.compare(ZEROES, 0, end - at, at, end) === 0)
       return true
     at = end

@@ -218,6 +218,7 @@ class Transmission {
       replyBytes: () => this.#outbox.held,
       replyBytesSent: () => this.#outbox.sent,
       replyBytesTaken: () => this.#outbox.taken,
+      bytesReceived: () => this.#parser.received,
       payload: () => (this.#nextAdmitted ? this.#payloads : undefined),
       proceed: () => this.#work(),
       hangUp: () => this.#stream.destroy(),

@@ -1,7 +1,7 @@
 import { Socket } from 'node:net'
 import t from 'tap'
 import { socketCalls, socketPair } from '../../src/kernel/ffi.ts'
-import { UNBOUNDED } from '../../src/nbd/allowance.ts'
+import { Allowance, UNBOUNDED } from '../../src/nbd/allowance.ts'
 import { plainSession } from '../../src/nbd/export.ts'
 import { LendingSocket } from '../../src/nbd/lending-socket.ts'
 import { Command, ErrorValue } from '../../src/nbd/protocol.ts'
@@ -98,6 +98,39 @@ t.test('who stops while others wait is dismissed, and they have their turn', asy
   t.ok(bytes.equals(payload))
   t.ok(hostile.some(({ socket }) => socket.destroyed))
   for (const client of hostile) client.socket.destroy()
+})
+
+t.test('who is slow and steady is not dismissed, whatever is left; who trickles is', (t) => {
+  const counts = { sent: 0, taken: 0, received: 0 }
+  let payload: number | undefined
+  const allowance = new Allowance(
+    {
+      replyBytes: () => 0,
+      replyBytesSent: () => counts.sent,
+      replyBytesTaken: () => counts.taken,
+      bytesReceived: () => counts.received,
+      payload: () => payload,
+      proceed: () => {},
+      hangUp: () => {},
+    },
+    UNBOUNDED,
+  )
+  const after = (change: Partial<typeof counts>) => {
+    Object.assign(counts, change)
+    return allowance.isStuck()
+  }
+  t.notOk(after({}), 'nothing is due')
+  payload = 1
+  t.notOk(after({ received: 100 }), 'it has just begun')
+  for (let received = 2 * MIB; received < 12 * MIB; received += 2 * MIB)
+    t.notOk(after({ received }), 'the same payload, and it moves')
+  t.ok(after({ received: 10 * MIB + 1000 }))
+  payload = undefined
+  t.notOk(after({ sent: 40 * MIB }))
+  for (let taken = 2 * MIB; taken < 12 * MIB; taken += 2 * MIB) t.notOk(after({ taken }))
+  t.ok(after({ taken: 10 * MIB + 1000 }))
+  t.notOk(after({ taken: 40 * MIB }), 'all is taken')
+  t.end()
 })
 
 t.test('who waits for the export itself is not dismissed', async (t) => {

@@ -1,5 +1,7 @@
 import t from 'tap'
 import {
+  Command,
+  ErrorValue,
   HANDSHAKE_FIXED_NEWSTYLE,
   Info,
   InfoBlockSize,
@@ -48,6 +50,24 @@ t.test('options that make no sense are refused, and the negotiation goes on', as
   t.equal(await verdict(Option.info, Buffer.alloc(1 << 20)), Reply.errTooBig, 'drained')
   t.equal(await verdict(Option.go, goPayload('disk')), Reply.ack)
 })
+
+t.test(
+  'an option that is too long is said to be, or unknown, and replaces what was set',
+  async (t) => {
+    const { path } = await serving(t, readOnly())
+    using client = await NbdClient.greeted(path)
+    const long = new Uint8Array(70_000)
+    t.equal(await client.verdict(0xdeadbeef, long), Reply.errUnsup)
+    t.equal(await client.verdict(Option.list, long), Reply.errTooBig)
+    t.equal(await client.verdict(Option.structuredReply), Reply.ack)
+    await client.option(Option.setMetaContext, metaPayload('', ['base:allocation']))
+    t.equal(await client.verdict(Option.setMetaContext, long), Reply.errTooBig)
+    t.equal((await client.option(Option.go, goPayload(''))).at(-1)?.type, Reply.ack)
+    client.headers = 'structured'
+    const asked = await client.request({ type: Command.blockStatus, length: 512 })
+    t.equal(asked.error, ErrorValue.invalid, 'no context is left')
+  },
+)
 
 t.test('an export has the name and the description that it was given', async (t) => {
   const { path } = await serving(t, readOnly(), NAMED)

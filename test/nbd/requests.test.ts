@@ -1,7 +1,7 @@
 import t from 'tap'
 import { Align } from '../../src/block/align.ts'
 import { Overlay, SECTOR } from '../../src/block/overlay.ts'
-import type { BlockDevice } from '../../src/block/source.ts'
+import type { BlockDevice, Extent } from '../../src/block/source.ts'
 import {
   Chunk,
   Command,
@@ -146,6 +146,30 @@ t.test('holes are told and not sent, unless the reply must be one piece', async 
     t.strictSame(shape(one), ['data 65536'])
     t.ok(one.bytes.equals(model))
   }
+})
+
+t.test('a hole within a page is told to those who read less than a page', async (t) => {
+  const bytes = patterned(8192)
+  bytes.fill(0, 2048, 2560)
+  const source = Object.assign(new FaultySource(bytes), {
+    extent: async (offset: number, length: number): Promise<Extent> => {
+      const [kind, end] =
+        offset < 2048
+          ? (['data', 2048] as const)
+          : offset < 2560
+            ? (['zero', 2560] as const)
+            : (['data', 8192] as const)
+      return { kind, length: Math.min(length, end - offset), depth: 1 }
+    },
+  })
+  const { path } = await serving(t, { access: 'read-only', source })
+  using client = await NbdClient.ready(path, 'structured')
+  const read = (offset: number, length: number) =>
+    client.request({ type: Command.read, offset, length })
+  const part = await read(2048, 1024)
+  t.strictSame(shape(part), ['hole 512', 'data 512'])
+  t.ok(part.bytes.equals(bytes.subarray(2048, 3072)))
+  t.strictSame(shape(await read(0, 8192)), ['data 8192'], 'no piece is that small in a large read')
 })
 
 /** The descriptors of one context: pairs of length and status. */
