@@ -16,6 +16,8 @@ export type Lookup = (hostname: string, options: LookupOptions, answer: Answer) 
 const FRESH_MS = 60_000
 /** What is remembered is good enough when asking takes longer. */
 const PATIENCE_MS = 2000
+/** The system gets this long; then the servers of the leases are asked, too. */
+const SYSTEM_MS = 1000
 /** Names that are remembered; a boot has a handful. */
 const MOST_NAMES = 64
 /** For one question to one server; asked twice. */
@@ -28,9 +30,11 @@ interface Remembered {
 
 /**
  * Finds servers by name, for as long as the machine runs. While there is a resolv.conf the system
- * is asked, with all that it knows. Once the initramfs has been emptied there is none: then the
- * hosts and name servers of before are used, with what the leases say by now, and at last whatever
- * was answered last.
+ * is asked, with all that it knows; the one that the daemon of a root keeps is that of the initramfs,
+ * and the machine may be in another network by now. So where the system has no answer, or none yet,
+ * the name servers are asked that the leases have by now, then those of before. Whoever has lost
+ * resolv.conf with the initramfs asks only these, and has the hosts of then. At last whatever was
+ * answered last is good enough.
  */
 export class NameResolver {
   readonly #files: NameFiles
@@ -84,10 +88,23 @@ export class NameResolver {
   }
 
   async #ask(name: string): Promise<LookupAddress[]> {
-    if (existsSync(`${this.#files.etc}/resolv.conf`)) {
-      const found = await promisify(lookup)(name, { all: true }).catch(() => [])
-      if (found.length > 0) return found
+    if (!existsSync(`${this.#files.etc}/resolv.conf`)) return this.#askServers(name)
+    const system = bySystem(name)
+    const inTime = new AbortController()
+    const late = this.#clock.sleep(SYSTEM_MS, inTime.signal).catch(() => {})
+    try {
+      const found = await Promise.race([system, late])
+      if (found !== undefined) return found
+    } catch {
+      return this.#askServers(name)
+    } finally {
+      inTime.abort()
     }
+    const servers = this.#askServers(name)
+    return Promise.any([servers, system]).catch(() => servers)
+  }
+
+  async #askServers(name: string): Promise<LookupAddress[]> {
     const named = this.#hosts.get(name)
     if (named !== undefined) return named
     // Files of leases end, too: with the network of the initramfs, before that of the system is up.
@@ -109,6 +126,11 @@ export class NameResolver {
     }
     throw notFound(name, heard ? 'ENOTFOUND' : 'EAI_AGAIN')
   }
+}
+
+/** Throws if it finds nothing. */
+function bySystem(name: string): Promise<LookupAddress[]> {
+  return promisify(lookup)(name, { all: true })
 }
 
 function addressesOf(answer: PromiseSettledResult<string[]>, family: number): LookupAddress[] {
