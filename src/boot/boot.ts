@@ -2,7 +2,7 @@ import { totalmem } from 'node:os'
 import { mostDirtyBytes } from '../block/quota.ts'
 import type { Call, Command } from '../cli/command.ts'
 import { parseDeviceFile } from '../cli/device-file.ts'
-import { requireMemory } from '../cli/doctor/machine.ts'
+import { THIS_MACHINE, requireMemory } from '../cli/doctor/machine.ts'
 import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
 import { type Outcome, type Start, launchDaemon, startDaemon } from '../cli/launch.ts'
 import { type OptionTexts, type Options, parseOptions } from '../cli/options.ts'
@@ -177,7 +177,9 @@ async function attachWithOverlay(
   if (overlay.kind === 'local') {
     using local = await LocalOverlay.open(overlay.place, openMs, say)
     const wanted = { ...options, overlay: local.option }
-    return await launch(image, wanted, parse(wanted), say)
+    const parsed = parse(wanted)
+    checkMemory(parsed, say)
+    return await launch(image, wanted, parsed, say)
   }
   // Half of RAM: the rest is for what runs, and the machine would not survive without it.
   const sized =
@@ -186,9 +188,15 @@ async function attachWithOverlay(
       : options.overlay
   const wanted = { ...options, ...(sized === undefined ? {} : { overlay: sized }) }
   const parsed = parse(wanted)
-  requireMemory(parsed)
+  // That half of it may not be free is nothing that a user has chosen.
+  checkMemory(parsed, (line) => say(line, sized === options.overlay ? 'error' : 'info'))
   boundDirtyPages(parsed, say)
   return launch(image, wanted, parsed, say)
+}
+
+function checkMemory(options: Options, say: Say): void {
+  const line = requireMemory(THIS_MACHINE, options)
+  if (line !== undefined) say(line)
 }
 
 /** For a full overlay to be freed again. */

@@ -3,7 +3,7 @@ import { release, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { checkImage } from '../../src/cli/doctor/image.ts'
-import { checkMachine } from '../../src/cli/doctor/machine.ts'
+import { checkMachine, requireMemory } from '../../src/cli/doctor/machine.ts'
 import { parseOptions } from '../../src/cli/options.ts'
 import { imagePlan } from '../../src/cli/plan.ts'
 import { RangeServer } from '../fixtures/range-server.ts'
@@ -12,15 +12,19 @@ const MEMORY = { 'proc/meminfo': 'MemTotal:     1048576 kB\nMemAvailable:  52428
 const NEEDS = { cacheBytes: 2 ** 26, overlayBytes: 0 }
 const MODULES = `lib/modules/${release()}`
 
-/** The verdicts on a machine that consists of these files. */
-function verdicts(t: Test, files: Readonly<Record<string, string>>, needs = NEEDS) {
+/** A machine that consists of these files. */
+function machine(t: Test, files: Readonly<Record<string, string>>) {
   const root = mkdtempSync(join(tmpdir(), 'netcow-doctor-'))
   t.teardown(() => rmSync(root, { recursive: true }))
   for (const [path, text] of Object.entries({ ...MEMORY, ...files })) {
     mkdirSync(dirname(join(root, path)), { recursive: true })
     writeFileSync(join(root, path), text)
   }
-  const findings = checkMachine({ root, userId: 1000 }, needs)
+  return { root, userId: 1000 }
+}
+
+function verdicts(t: Test, files: Readonly<Record<string, string>>, needs = NEEDS) {
+  const findings = checkMachine(machine(t, files), needs)
   return Object.fromEntries(findings.map(({ subject, verdict }) => [subject, verdict]))
 }
 
@@ -47,6 +51,15 @@ t.test('memory must hold the cache, and should hold the overlay', async (t) => {
   t.equal(of(64, 512), 'warning', 'it may never be full')
   t.equal(of(64, 1025), 'bad', 'the machine has less')
   t.equal(of(500, 0), 'bad')
+})
+
+t.test('a boot is refused what memory can never hold, and warned of what it may not', async (t) => {
+  const of = (texts: Parameters<typeof parseOptions>[0]) =>
+    requireMemory(machine(t, {}), parseOptions(texts, String))
+  t.equal(of({ overlay: 'memory:256M' }), undefined)
+  t.match(of({ overlay: 'memory:1023M' }), /may run out.*; allow less for the overlay/)
+  t.throws(() => of({ overlay: 'memory:1025M' }), /too little memory/)
+  t.throws(() => of({ overlay: 'file:/dev/sdz', cache: '500M' }), /too little memory/)
 })
 
 t.test('an image is looked at down to its contents', async (t) => {

@@ -25,12 +25,24 @@ const DAEMON_BYTES = 100 * 2 ** 20
 
 export const THIS_MACHINE: Machine = { root: '/', userId: process.getuid?.() ?? -1 }
 
-/** Throws `UsageError` when this machine can never have what these options ask for. */
-export function requireMemory({ cache, overlay }: Pick<Options, 'cache' | 'overlay'>): void {
+/**
+ * Throws `UsageError` when a machine can never have what these options ask for. Returns what there is to
+ * say when it has that only as long as the overlay is not full.
+ */
+export function requireMemory(
+  machine: Machine,
+  { cache, overlay }: Pick<Options, 'cache' | 'overlay'>,
+): string | undefined {
   const overlayBytes = overlay?.kind === 'memory' ? (overlay.limitBytes ?? 0) : 0
-  const { verdict, found, advice } = memory(THIS_MACHINE, { cacheBytes: cache, overlayBytes })
-  if (verdict !== 'bad') return
-  throw new UsageError(`there is too little memory: ${found}`, { ...(advice && { advice }) })
+  const { verdict, found, advice } = memory(machine, { cacheBytes: cache, overlayBytes })
+  switch (verdict) {
+    case 'good':
+      return undefined
+    case 'warning':
+      return `memory may run out: ${found}; ${advice}`
+    case 'bad':
+      throw new UsageError(`there is too little memory: ${found}`, { ...(advice && { advice }) })
+  }
 }
 
 export function checkMachine(machine: Machine, needs: Needs): Finding[] {
