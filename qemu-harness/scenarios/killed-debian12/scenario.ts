@@ -1,0 +1,19 @@
+import type { Scenario } from '../../scenario.ts'
+
+export const scenario: Scenario = {
+  description: 'a Debian whose root daemon is killed again and again, with the overlay on a disk',
+  image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
+  tested: false,
+  disksMiB: [512],
+  words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
+  // The kernel says that its connection ended; that another daemon comes is for check.sh to prove.
+  complaints: [
+    /Receive control failed/,
+    /Send control failed/,
+    /Possible stuck/,
+    /Dead connection/,
+    /the daemon of \/dev\/nbd0 was killed, starting another one/,
+  ],
+  says: [/the daemon of \/dev\/nbd0 was killed/],
+  expects: { kind: 'boots' },
+}
