@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { type Dispatcher, Pool, ProxyAgent, type buildConnector } from 'undici'
 import { SourceRefused, SourceUnavailable } from '../errors.ts'
 import { shown } from '../image-name.ts'
@@ -22,6 +23,10 @@ export interface Connecting {
   readonly requestTls: buildConnector.BuildOptions
 }
 
+interface Connects {
+  readonly connect: buildConnector.connector
+}
+
 /** @param pool bounds and timeouts for the connections of each origin */
 export function proxyAgent(
   proxy: ProxyOptions,
@@ -35,10 +40,20 @@ export function proxyAgent(
     uri: proxy.url.href,
     ...(proxy.authorization !== undefined && { token: proxy.authorization }),
     connectTimeout: connectMs,
-    factory: (origin, how: object) => new Pool(origin, { ...pool, ...how }),
+    factory: (origin, { connect, ...how }: Connects) =>
+      new Pool(origin, { ...pool, ...how, connect: nameless(connect) }),
     // The pools of the origins bound the tunnels; one that is slow keeps no other origin waiting.
-    clientFactory: (url, how) => new Tunnels(url, { ...tunnel, ...how }),
+    clientFactory: (url, { connect }: Connects) =>
+      new Tunnels(url, { ...tunnel, connect: nameless(connect) }),
   })
+}
+
+/** The name that TLS asks for is never an address (RFC 6066, section 3), as undici has it for proxies. */
+function nameless(connect: buildConnector.connector): buildConnector.connector {
+  return ({ servername, ...target }, callback) => {
+    const isAddress = isIP((servername ?? '').replaceAll(/[[\]]/g, '')) !== 0
+    connect({ ...target, ...(!isAddress && servername && { servername }) }, callback)
+  }
 }
 
 /** Opens tunnels, and says what a proxy that opens none has against it. */

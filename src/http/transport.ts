@@ -16,7 +16,7 @@ export interface Timeouts {
 export interface TlsOptions {
   /** PEM certificates to trust in place of those that Node brings along. */
   readonly ca?: string
-  /** Shown to the servers that the user named, and to nobody whom they redirect to. */
+  /** Shown to the servers that the user named, and neither to a proxy nor to whom they redirect to. */
   readonly client?: { readonly certificate: string; readonly key: string }
   /** Takes any certificate unless this says so. */
   readonly verifies: boolean
@@ -42,10 +42,11 @@ export class Transport implements AsyncDisposable {
   readonly #others: Dispatcher
 
   constructor(options: TransportOptions) {
-    const { client: _client, ...anonymous } = options.tls
     this.#named = dispatcherOf(options)
     this.#others =
-      options.tls.client === undefined ? this.#named : dispatcherOf({ ...options, tls: anonymous })
+      options.tls.client === undefined
+        ? this.#named
+        : dispatcherOf({ ...options, tls: anonymous(options.tls) })
   }
 
   /** @param named whether the server is one that the user named */
@@ -70,13 +71,23 @@ function dispatcherOf(options: TransportOptions): Dispatcher {
     // A server may promise more, but does not answer for what is between.
     keepAliveMaxTimeout: KEEP_ALIVE_MS,
   }
-  const tcp = { lookup, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS }
-  const secure = () => ({ ...tcp, secureContext: contextOf(tls), rejectUnauthorized: tls.verifies })
-  if (proxy === undefined) {
-    return new Agent({ ...pool, connect: lazyConnector(tcp, secure, timeouts.connectMs) })
+  const tcp = {
+    allowH2: false,
+    lookup,
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: NEXT_ADDRESS_MS,
   }
+  const over = (shown: TlsOptions) => ({
+    ...tcp,
+    secureContext: contextOf(shown),
+    rejectUnauthorized: shown.verifies,
+  })
   const { connectMs } = timeouts
-  return proxyAgent(proxy, pool, { connectMs, proxyTls: secure(), requestTls: secure() })
+  if (proxy === undefined) {
+    return new Agent({ ...pool, connect: lazyConnector(tcp, () => over(tls), connectMs) })
+  }
+  const proxyTls = proxy.url.protocol === 'https:' ? over(anonymous(tls)) : tcp
+  return proxyAgent(proxy, pool, { connectMs, proxyTls, requestTls: over(tls) })
 }
 
 /** Reading a bundle of certificates takes a while, and most images come over plain HTTP. */
@@ -85,13 +96,17 @@ function lazyConnector(
   secure: () => object,
   timeout: number,
 ): buildConnector.connector {
-  const plain = buildConnector({ ...tcp, allowH2: false, timeout })
+  const plain = buildConnector({ ...tcp, timeout })
   let overTls: buildConnector.connector | undefined
   return (target, callback) => {
     if (target.protocol !== 'https:') return plain(target, callback)
-    overTls ??= buildConnector({ ...secure(), allowH2: false, timeout })
+    overTls ??= buildConnector({ ...secure(), timeout })
     return overTls(target, callback)
   }
+}
+
+function anonymous({ client: _client, ...tls }: TlsOptions): TlsOptions {
+  return tls
 }
 
 function contextOf({ ca, client }: TlsOptions): SecureContext {

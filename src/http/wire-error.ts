@@ -38,9 +38,10 @@ const ENDLESS: Readonly<Record<string, readonly [what: string, advice: string]>>
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: ['the server wants a client certificate', CLIENT],
   ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: ['the server refuses the client certificate', CLIENT],
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: ['the server refuses the client certificate', CLIENT],
-  // undici's code for a 407 of a proxy that is not tunnelled through.
-  UND_ERR_INVALID_ARG: ['the proxy wants credentials (407)', PROXY],
 }
+
+/** Has undici's code of every request that it does not send, and is the answer of a proxy that forwards. */
+const PROXY_407 = 'Proxy Authentication Required (407)'
 
 type Where = Readonly<Record<string, string | number>>
 
@@ -49,6 +50,12 @@ export function wireError(cause: NodeJS.ErrnoException, where: Where): Error {
   // Ours come back from within undici when a proxy refuses.
   if (isNetcowError(cause)) return cause.within(where)
   const code = cause.code ?? ''
+  if (code === 'UND_ERR_INVALID_ARG') {
+    if (cause.message !== PROXY_407) {
+      return new SourceRefused(`the request cannot be sent: ${cause.message}`, { where, cause })
+    }
+    return new SourceRefused('the proxy wants credentials (407)', { where, advice: PROXY, cause })
+  }
   const endless = ENDLESS[code]
   if (endless !== undefined) {
     return new SourceRefused(endless[0], { where, advice: endless[1], cause })

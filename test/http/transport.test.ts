@@ -133,6 +133,64 @@ t.test('credentials for the proxy go to it and no further; without them it refus
   t.strictSame(new Set(seen), new Set([undefined]))
 })
 
+t.test('a proxy with TLS, by name and by address, sees no certificate of the client', async (t) => {
+  const asks = { ca: authority.cert, requestCert: true, rejectUnauthorized: false }
+  const protocols = { ALPNProtocols: ['h2', 'http/1.1'] }
+  await using proxy = await Proxy.open({ ...local, ...asks, ...protocols })
+  await using insists = await RangeServer.open(
+    { '/image': content },
+    { ...local, ...asks, rejectUnauthorized: true },
+  )
+  for (const host of ['localhost', '127.0.0.1']) {
+    for (const server of [plain, insists]) {
+      const options = { proxy: { url: proxy.at(host) }, tls: showing }
+      await using source = await open(server.url('/image'), options)
+      await reads(t, source)
+    }
+  }
+  t.ok(proxy.peers.length >= 4)
+  for (const peer of proxy.peers) t.strictSame(peer, { names: undefined, protocol: 'http/1.1' })
+})
+
+t.test('credentials go to a proxy with TLS and no further', async (t) => {
+  await using proxy = await Proxy.open(local)
+  const authorization = 'Basic cHJveHk6c2VjcmV0'
+  proxy.authorization = authorization
+  for (const server of [plain, secure]) {
+    const seen: unknown[] = []
+    server.onRequest = ({ headers }) => void seen.push(headers['proxy-authorization'])
+    const options = { proxy: { url: proxy.url, authorization }, tls: trusting }
+    await using source = await open(server.url('/image'), options)
+    await reads(t, source)
+    server.onRequest = () => undefined
+    t.strictSame(new Set(seen), new Set([undefined]))
+    const without = open(server.url('/image'), { ...options, proxy: { url: proxy.url } })
+    await t.rejects(without, { name: 'SourceRefused', message: /proxy wants credentials/ })
+  }
+})
+
+t.test('a proxy whose certificate is for another, or not trusted, is refused', async (t) => {
+  const elsewhere = await authority.issue('DNS:elsewhere.test', 'IP:127.0.0.2')
+  await using proxy = await Proxy.open(elsewhere)
+  for (const server of [plain, secure]) {
+    for (const host of ['localhost', '127.0.0.1']) {
+      const options = { proxy: { url: proxy.at(host) } }
+      const wrong = open(server.url('/image'), { ...options, tls: trusting })
+      await t.rejects(wrong, { name: 'SourceRefused', message: /for another proxy/ })
+      const strange = open(server.url('/image'), options)
+      await t.rejects(strange, { name: 'SourceRefused', message: /not trusted/ })
+    }
+  }
+  t.strictSame(proxy.asked, [])
+})
+
+t.test('a request that cannot be sent is refused, and not for want of credentials', async (t) => {
+  const { origin } = new URL(plain.url('/image'))
+  const credentials = new Map([[origin, { cookie: 'a\nb' }]])
+  const opening = open(plain.url('/image'), { credentials })
+  await t.rejects(opening, { name: 'SourceRefused', message: /cannot be sent: .*cookie/ })
+})
+
 t.test('a proxy that is away is waited for', async (t) => {
   const proxy = await Proxy.open()
   const { url } = proxy
