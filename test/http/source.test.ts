@@ -29,6 +29,20 @@ t.test('one request opens a file and brings its head', async (t) => {
   t.equal(server.log.at(-1)?.method, 'GET')
 })
 
+t.test('no request asks for another coding of the file, and none is a HEAD', async (t) => {
+  const codings = new Set<string | undefined>()
+  server.onRequest = ({ method, headers }) => {
+    codings.add(method === 'GET' ? headers['accept-encoding'] : method)
+    return undefined
+  }
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  await using source = await open()
+  await source.read(new Uint8Array(10), 200_000)
+  t.strictSame([...codings], [undefined])
+})
+
 const passing: readonly (readonly [string, ...Fault[]])[] = [
   ['503', { kind: 'status', status: 503 }],
   ['429', { kind: 'status', status: 429 }],
