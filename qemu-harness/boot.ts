@@ -69,6 +69,8 @@ const ALWAYS: Readonly<Record<System, readonly string[]>> = {
   'initramfs-tools': [],
   mkinitcpio: ['panic=1'],
 }
+/** Then it is this word that ends the guest, or the scenario fails. */
+const ON_FAIL = /^(?:rd\.)?netcow\.onfail=(?:reboot|poweroff)$/
 /** A console that is only read needs no colours, and no line that is written over and over. */
 const UNATTENDED = ['TERM=dumb']
 
@@ -132,8 +134,11 @@ async function withCheck(plan: Boot, initramfs: string, directory: string): Prom
 function given(plan: Boot, files: BootFiles, { port }: RangeServer): Start {
   const url = 'url' in plan.image ? plan.image.url : `http://${HOST}:${port}${IMAGE_PATH}`
   const { console } = PLATFORMS[plan.architecture ?? 'x64']
-  const always = [`console=${console}`, ...ALWAYS[RECIPES[plan.initramfs].system]]
   const words = plan.words?.(url) ?? [`root=netcow:${url}`]
+  const system = words.some((word) => ON_FAIL.test(word))
+    ? []
+    : ALWAYS[RECIPES[plan.initramfs].system]
+  const always = [`console=${console}`, ...system]
   return {
     kind: 'kernel',
     ...files,

@@ -29,7 +29,7 @@ export function fault(expected: Expectation, evidence: Evidence): string | undef
     case 'refuses':
       return refusalFault(expected.line, evidence)
     case 'ends':
-      return endFault(expected.end, expected.line, evidence)
+      return endFault(expected, evidence)
   }
 }
 
@@ -56,9 +56,13 @@ function ended(end: End): string {
   return end === 'killed' ? 'hung' : end
 }
 
-function endFault(wanted: End, pattern: RegExp, { end, verdict, console }: Evidence) {
+function endFault(
+  { end: wanted, line: pattern, by }: Extract<Expectation, { kind: 'ends' }>,
+  { end, verdict, console }: Evidence,
+) {
   if (!console.some((line) => pattern.test(line))) return `the console does not say ${pattern}`
-  if (verdict.emergency) return 'the initramfs gave up, in place of netcow ending the machine'
+  if (verdict.emergency && by === undefined)
+    return 'the initramfs gave up, in place of netcow ending the machine'
   return end === wanted ? undefined : `the guest should have ${wanted}, but it ${ended(end)}`
 }
 

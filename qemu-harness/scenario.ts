@@ -62,7 +62,7 @@ export interface Scenario {
 /**
  * A scenario without a distribution: init.sh in its folder is sourced by guest/micro.sh, with
  * busybox, the modules of the kernel and the tools at hand, and reports with `check` and `measure`; a
- * measure that begins with `ratio ` is kept in the result.
+ * measure that begins with `ratio ` or `compared ` is kept in the result.
  * $url is the address of an image of one ext4 with busybox in it.
  */
 export interface MicroScenario extends Pick<
@@ -93,8 +93,13 @@ export type Expectation =
   | { readonly kind: 'reboots'; readonly times: number }
   /** The initramfs gives up with exactly one console line that matches, and no root is mounted. */
   | { readonly kind: 'refuses'; readonly line: RegExp }
-  /** netcow ends the machine in this way, and has said why. */
-  | { readonly kind: 'ends'; readonly end: 'powered off' | 'restarted'; readonly line: RegExp }
+  /** netcow, or the initramfs if it is told so, ends the machine in this way, and the console says why. */
+  | {
+      readonly kind: 'ends'
+      readonly end: 'powered off' | 'restarted'
+      readonly line: RegExp
+      readonly by?: 'initramfs'
+    }
 
 /** Where the server has the image; `words` gets its whole address. */
 export const IMAGE_PATH = '/image.qcow2'

@@ -14,6 +14,8 @@ for netcow_file in /usr/bin/netcow /usr/sbin/netcow /usr/local/bin/netcow; do
   fi
 done
 netcow boot --stage check || die "netcow does not understand the kernel command line"
+netcow_words=$(netcow_emergency_words)
+[ -z "$netcow_words" ] || echo "$netcow_words" >/etc/cmdline.d/96-netcow-onfail.conf
 
 if netcow_wanted; then
   if netcow_finds_root; then

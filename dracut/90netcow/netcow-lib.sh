@@ -68,6 +68,30 @@ netcow_mode() {
   echo "$netcow_mode"
 }
 
+# Words that let dracut end a boot that fails as rd.netcow.onfail says, where it is dracut that gives up: no
+# network, or a root that cannot be mounted. None if the user has said himself what dracut is to do, or wants
+# to stop on the way: dracut would do it behind that shell, too.
+netcow_emergency_words() {
+  netcow_end=
+  for netcow_word in $(getcmdline); do
+    case $netcow_word in
+      rd.emergency=* | rd.shell | rd.shell=* | rd.break | rd.break=*) return 0 ;;
+      rd.netcow.onfail=* | netcow.onfail=*) netcow_end=${netcow_word#*=} ;;
+    esac
+  done
+  case $netcow_end in
+    reboot | poweroff) echo "rd.emergency=$netcow_end rd.shell=0" ;;
+  esac
+}
+
+# Gives the boot up for the reason $1. die alone would never restart.
+netcow_give_up() {
+  case $(getarg rd.netcow.onfail=),$(getarg netcow.onfail=) in
+    *reboot* | *poweroff*) emergency_shell "$1" ;;
+  esac
+  die "$1"
+}
+
 # Attaches the image unless that is done; $1 is what netroot said, if anything.
 # netcow says on the console what is wrong, waits for what may come, and returns when it is settled.
 netcow_boot() {

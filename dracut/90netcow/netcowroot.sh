@@ -14,5 +14,5 @@ if ! ismounted "$3"; then
   options=$(getarg rootflags=)
   type=$(getarg rootfstype=)
   mount -t "${type:-auto}" -o "$netcow_mode${options:+,$options}" "$netcow_root" "$3" ||
-    die "netcow cannot mount the root"
+    netcow_give_up "netcow cannot mount the root"
 fi

@@ -48,7 +48,10 @@ t.test('a machine that netcow ends must end in that way', async (t) => {
   t.equal(ends(evidence([], { console, end: 'restarted' })), undefined)
   t.match(ends(evidence([], { console, end: 'killed' })), /should have restarted, but it hung/)
   t.match(ends(evidence([], { end: 'restarted' })), /does not say/)
-  t.match(ends(evidence(GAVE_UP, { console, end: 'restarted' })), /gave up/)
+  const gaveUp = evidence(GAVE_UP, { console, end: 'restarted' })
+  t.match(ends(gaveUp), /gave up/)
+  const expected = { kind: 'ends', end: 'restarted', line: /netcow: reboot/ } as const
+  t.equal(fault({ ...expected, by: 'initramfs' }, gaveUp), undefined, 'who is told to')
 })
 
 t.test('a boot must say what its scenario asks for', async (t) => {

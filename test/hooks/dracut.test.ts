@@ -31,6 +31,25 @@ t.test('of several words that name an image the last one counts', async (t) => {
   t.equal(says('quiet', 'netcow_local'), 'no')
 })
 
+t.test('dracut gives up as onfail says, unless the user says how', async (t) => {
+  const words = (line: string) => says(`root=netcow:http://a/b ${line}`, 'netcow_emergency_words')
+  t.equal(words('rd.netcow.onfail=reboot'), 'rd.emergency=reboot rd.shell=0\nyes')
+  t.equal(
+    words('netcow.onfail=shell netcow.onfail=poweroff'),
+    'rd.emergency=poweroff rd.shell=0\nyes',
+  )
+  for (const own of ['rd.emergency=halt', 'rd.shell', 'rd.shell=0', 'rd.break=mount']) {
+    t.not(words(`rd.netcow.onfail=reboot ${own}`).includes('rd.emergency='), true, own)
+  }
+  for (const line of [
+    '',
+    'rd.netcow.onfail=shell',
+    'rd.netcow.onfail=reboot netcow.onfail=shell',
+  ]) {
+    t.notMatch(words(line), /emergency/)
+  }
+})
+
 t.test('of ro and rw the last one counts, and without an overlay it is ro', async (t) => {
   const mode = (line: string) => says(line, 'netcow_mode').split('\n')[0]
   t.equal(mode('root=netcow:http://a/b'), 'rw')
