@@ -99,7 +99,7 @@ async function served(plan: DevicePlan, opening: Opening): Promise<Served> {
     opening.useBegins()
     if (overlay.kind === 'none') return { access: 'read-only', source, ...vitals }
     const { writable } = await import('./writable.ts')
-    const written = await writable(source, overlay, plan, vitals.identities, opening.report)
+    const written = await writable(source, overlay, plan, vitals, opening.report)
     return { access: 'read-write', ...written, ...vitals }
   } catch (error) {
     await source[Symbol.asyncDispose]()

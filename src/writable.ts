@@ -1,5 +1,6 @@
 import { statfs } from 'node:fs/promises'
 import { Align } from './block/align.ts'
+import { keepDestinations } from './block/disk/destinations.ts'
 import { DiskOverlay } from './block/disk/disk-overlay.ts'
 import { CLUSTER_BYTES } from './block/disk/layout.ts'
 import { LocalPlace } from './block/disk/place.ts'
@@ -14,6 +15,9 @@ import type { OverlayVitals, Vitals } from './vitals.ts'
 
 /** Makes a device of a source, by an overlay in memory or on a disk. */
 
+/** What the image is known by, and where it was found. */
+type Known = Pick<Vitals, 'identities' | 'destinations'>
+
 /** A device to write to, and what can be seen of its overlay. */
 export interface Writable {
   readonly source: BlockDevice
@@ -21,21 +25,21 @@ export interface Writable {
 }
 
 /**
- * @param identities of the image: an overlay on a disk belongs to one only
+ * @param known of the image: an overlay on a disk belongs to one only
  * @param report takes one line for the user
  */
 export async function writable(
   base: BlockSource,
   overlay: OverlayPlan,
   { whenFull }: DevicePlan,
-  identities: Vitals['identities'],
+  known: Known,
   report: (line: string) => void,
 ): Promise<Writable> {
   const quotaOf = (limitBytes: number) =>
     new Quota(limitBytes, (percent, { limitBytes }) =>
       report(`the overlay is ${percent} % full (limit ${limitBytes} bytes)`),
     )
-  const { device, quota } = await layered(base, overlay, identities, quotaOf)
+  const { device, quota } = await layered(base, overlay, known, quotaOf)
   const { kind } = overlay
   switch (whenFull) {
     case 'wait': {
@@ -50,7 +54,7 @@ export async function writable(
 async function layered(
   base: BlockSource,
   overlay: OverlayPlan,
-  identities: Vitals['identities'],
+  { identities, destinations }: Known,
   quotaOf: (limitBytes: number) => Quota,
 ): Promise<{ device: BlockDevice; quota: Quota }> {
   switch (overlay.kind) {
@@ -72,6 +76,7 @@ async function layered(
             return quota
           },
         })
+        await keepDestinations(place, destinations())
         return { device, quota: device.quota }
       } catch (error) {
         await place[Symbol.asyncDispose]()

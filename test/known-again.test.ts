@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { keptDestinations } from '../src/block/disk/destinations.ts'
 import { reopened } from '../src/cli/daemon.ts'
+import { openAgain } from '../src/cli/open-again.ts'
 import { recordOf } from '../src/cli/presence.ts'
 import type { ResumeRecord } from '../src/cli/run-files.ts'
 import { SourceRefused } from '../src/errors.ts'
@@ -168,15 +170,19 @@ t.test('a daemon takes over at a mirror what another one attached', async (t) =>
 })
 
 /** A server with two versions, and a stable URL that leads to one of them. */
-async function republished(t: Test) {
+async function republished(
+  t: Test,
+  leads = '/v1?signature=secret',
+  overlay: DevicePlan['overlay'] = { kind: 'none' },
+) {
   const server = await RangeServer.open({ '/v1': content, '/v2': patterned(content.length, 2) })
   t.teardown(() => server.down())
-  const stable = { leads: '/v1?signature=secret' }
+  const stable = { leads }
   server.onRequest = ({ path }) =>
     path === '/image'
       ? { kind: 'status', status: 302, headers: { location: stable.leads } }
       : undefined
-  const plan = planOf({ near: server }, { kind: 'none' })
+  const plan = planOf({ near: server }, overlay)
   const served = await openForUse(plan, () => {})
   await served.source[Symbol.asyncDispose]()
   stable.leads = '/v2'
@@ -250,6 +256,51 @@ t.test('what is for the server of the URL goes nowhere else', async (t) => {
   t.strictSame(seen, { server: 0, other: 0 })
   await readsOld(t, await reopened(withCookie, before, () => {}))
   t.strictSame(seen, { server: server.traffic('/v1').requests - 1, other: 0 })
+})
+
+t.test('an overlay on a disk finds its version where a stable URL led to it', async (t) => {
+  rmSync(file, { force: true })
+  const { server, stable, plan } = await republished(t, '/v1', ON_DISK)
+  await writes({ ...plan, http: { ...plan.http, destinations: await keptDestinations(file) } })
+  await readsBoth(t, await openAgain(plan, () => {}))
+  const elsewhere = { message: /belongs to another image/ }
+  await t.rejects(
+    openForUse(plan, () => {}),
+    elsewhere,
+    'at the URL itself',
+  )
+  server.put('/v1', patterned(content.length, 3))
+  await t.rejects(
+    openAgain(plan, () => {}),
+    elsewhere,
+  )
+  stable.leads = server.put('/moved', content)
+  await readsBoth(t, await openAgain(plan, () => {}))
+  server.put('/v1', content)
+  stable.leads = '/v2'
+  await readsBoth(t, await openAgain(plan, () => {}))
+  const bytes = readFileSync(file)
+  bytes.writeUInt8(0xff, bytes.indexOf('/moved'))
+  writeFileSync(file, bytes)
+  await t.rejects(
+    openAgain(plan, () => {}),
+    elsewhere,
+    'what is damaged counts as nothing',
+  )
+  bytes.writeUInt32BE(0xffff_ffff, 512)
+  writeFileSync(file, bytes)
+  t.equal((await keptDestinations(file)).size, 0, 'nor what is longer than can be')
+})
+
+t.test('an overlay keeps no secrets', async (t) => {
+  rmSync(file, { force: true })
+  const { plan, before } = await republished(t, undefined, ON_DISK)
+  t.match(JSON.stringify(before), 'secret')
+  t.notOk(readFileSync(file).includes('secret'))
+  await t.rejects(
+    openAgain(plan, () => {}),
+    { message: /belongs to another image/ },
+  )
 })
 
 t.test('nobody asks for a digest that is of no use', async (t) => {

@@ -12,6 +12,7 @@ import type { Call, Command } from './command.ts'
 import { DAEMON_OPTIONS, attach, attachPlan } from './commands/attach.ts'
 import { inheritDevice } from './device-lock.ts'
 import { KernelClient } from './kernel-client.ts'
+import { openAgain } from './open-again.ts'
 import type { Options } from './options.ts'
 import { stillOpening, watchOutages } from './outage.ts'
 import { appear } from './presence.ts'
@@ -52,7 +53,7 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     const plan = await lastingPlan(image, options)
     const served = await (before
       ? reopenedInTime(plan, before, options, report)
-      : openForUse(plan, report))
+      : openAgain(plan, report))
     await using _source = served.source
     await answerFirst()
     const client = before

@@ -12,7 +12,8 @@ import { ImageInvalid, SourceRefused } from '../../errors.ts'
  *     clusters            in the order in which they were first written to
  *
  * Behind the fields of the header comes the identity of the image, and perhaps a second one, each
- * followed by the digest of everything before that; then zeroes. So the first can be read without
+ * followed by the digest of everything before that; then zeroes, but for what destinations.ts keeps from
+ * byte 512 on. So the first can be read without
  * knowing of the second, and both can be written over at once: they are in one sector.
  *
  * A page of the maps has a head and entries, one for each cluster of the disk. No entry crosses a

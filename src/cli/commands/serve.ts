@@ -7,9 +7,10 @@ import type { Offer } from '../../nbd/handshake.ts'
 import { LendingSocket } from '../../nbd/lending-socket.ts'
 import { NbdServer, serveConnection } from '../../nbd/server.ts'
 import { type TlsIdentity, checkIdentity } from '../../nbd/tls.ts'
-import { type Served, openForUse } from '../../stack.ts'
+import type { Served } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { endpointOf, listen } from '../endpoint.ts'
+import { openAgain } from '../open-again.ts'
 import type { Options } from '../options.ts'
 import { asking } from '../passphrase.ts'
 import { textOf } from '../files.ts'
@@ -55,7 +56,7 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
   if (endpoint.kind === 'stdio' && !fstatSync(0).isSocket()) {
     throw new UsageError('--stdio needs a connected socket on standard input')
   }
-  const served = await openForUse(asking(plan, terminal), (line) => terminal.say('warn', line))
+  const served = await openAgain(asking(plan, terminal), (line) => terminal.say('warn', line))
   await using _source = served.source
   const { name, description } = options
   const offer: Offer = { served, name, description, ...(tls === undefined ? {} : { tls }) }
