@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lineOf } from '../cli/terminal.ts'
+import { keepDirtyLimit } from './dirty-limit.ts'
 import { keepNetwork } from './keep/keep-network.ts'
 import { REFUGE, makeRefuge, switchRootUnmountsFirst } from './refuge.ts'
 
@@ -33,6 +34,13 @@ export async function prepareToLeave({ root, hosts, ipWords }: Leaving, say: Say
     refuseSleep()
     if (hasSystemd) say('suspend is switched off: a root on the network would not wake up')
   })
+  await step(
+    'the system may let more be written than a full overlay has room for',
+    say,
+    async () => {
+      keepDirtyLimit('/run')
+    },
+  )
   await step('at shutdown the root will only be made read-only', say, async () => {
     if (!hasSystemd) return
     if (dracutTakesOver(root)) say("dracut's own shutdown will take the root apart")
