@@ -243,9 +243,10 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
   const limitBytes = fetchedBytes(plan.cacheBytes)
   const persistence = new Persistence(opening)
   // Of no use to who reads local files, and half of the time that it takes to start.
-  const [{ download }, { Mirrors, serversOf }] = await Promise.all([
+  const [{ download }, { Mirrors }, { serversOf }] = await Promise.all([
     import('./http/download.ts'),
     import('./http/mirrors.ts'),
+    import('./http/server.ts'),
   ])
   try {
     const { report } = opening

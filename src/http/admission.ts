@@ -19,10 +19,14 @@ export class Original {
   /** Itself, and what has the same ETag: one knows the digest when the other is away. */
   readonly #copies: [Copy, ...Copy[]]
   #digests: Promise<Digests> | undefined
+  /** What was known when a place had another version for the first time. */
+  #known: Digests
+  #hasChanged = false
 
   constructor(opened: Opened) {
     this.#opened = opened
     this.#copies = [opened]
+    this.#known = reprDigests(opened.headers)
   }
 
   get size(): number {
@@ -36,11 +40,8 @@ export class Original {
 
   /** Throws `SourceRefused` unless what was opened at another place is proven to be the same. */
   async prove(opened: Opened): Promise<void> {
-    const { route, source, head, headers } = opened
-    const where = { url: shown(route.url), original: shown(this.#opened.route.url) }
-    if (source.size !== this.size || Buffer.compare(head, this.#opened.head) !== 0) {
-      throw new SourceRefused('the mirror has another file', { where })
-    }
+    this.#assertBeginsAlike(opened)
+    const { route, source, headers } = opened
     if (sameEtag(this.#opened, opened)) {
       this.#copies.push({ route, source, headers })
       return
@@ -48,17 +49,55 @@ export class Original {
     const [ours, theirs] = await Promise.all([this.#ownDigests(), digestsOf(opened)])
     if (equalDigests(ours, theirs)) return
     throw new SourceRefused('nothing proves that the mirror has the same file', {
-      where,
+      where: this.#where(opened),
       advice: 'put a .sha256 beside both, or let both servers send the same strong ETag',
     })
   }
 
+  /** A place has another version by now: what lies beside a file may from here on be about that one. */
+  changed(): void {
+    this.#hasChanged = true
+  }
+
+  /** Whether the digest of our version was known in time to know it again under another name. */
+  get isKnown(): boolean {
+    return this.#known.size > 0
+  }
+
+  /**
+   * The same for a place that had our version and then another: who replaces a file does so before
+   * writing what lies beside it, so that the old digest is beside the new file for a while.
+   */
+  async proveAgain(opened: Opened): Promise<void> {
+    this.#assertBeginsAlike(opened)
+    if (sameEtag(this.#opened, opened)) return
+    if (equalDigests(this.#known, await newerDigests(opened))) return
+    throw new SourceRefused('nothing proves that the old version is back', {
+      where: this.#where(opened),
+      advice: 'write the file again and then the .sha256 beside it',
+    })
+  }
+
+  #assertBeginsAlike(opened: Opened): void {
+    const { source, head } = opened
+    if (source.size === this.size && Buffer.compare(head, this.#opened.head) === 0) return
+    throw new SourceRefused('the mirror has another file', { where: this.#where(opened) })
+  }
+
+  #where({ route }: Opened): Readonly<Record<string, string>> {
+    return { url: shown(route.url), original: shown(this.#opened.route.url) }
+  }
+
   async #ownDigests(): Promise<Digests> {
     this.#digests ??= this.#proven()
-    return this.#digests.catch((error: unknown) => {
+    try {
+      const digests = await this.#digests
+      if (!this.#hasChanged) this.#known = digests
+      return digests
+    } catch (error) {
       this.#digests = undefined
       throw error
-    })
+    }
   }
 
   /** From the first copy that answers. */
@@ -150,13 +189,25 @@ async function besides(route: Route, source: HttpSource): Promise<Digests> {
   return named.size === 0 || (await source.isAtUrl()) ? named : new Map()
 }
 
-async function sidecar(route: Route, file: URL): Promise<Digests> {
+/** Only such as are not older than the file, which is still there once they are. */
+async function newerDigests({ route, source, headers }: Opened): Promise<Digests> {
+  const sent = reprDigests(headers)
+  if (sent.has('sha-256')) return sent
+  const found = await sidecar(route, source.destination, Date.parse(headers['last-modified'] ?? ''))
+  await source.read(new Uint8Array(1), 0)
+  return new Map([...sent, ...found])
+}
+
+/** @param sinceMs what was written before this proves nothing, as what says not when if it is given */
+async function sidecar(route: Route, file: URL, sinceMs?: number): Promise<Digests> {
   const url = new URL(file)
   url.pathname += '.sha256'
   try {
     const { answer } = await follow(route, url, (exchange) =>
       requestWhole(exchange, SIDECAR_BYTES, () => new SourceRefused('too long for a digest')),
     )
+    const writtenMs = Date.parse(answer.headers['last-modified'] ?? '')
+    if (sinceMs !== undefined && !(writtenMs >= sinceMs)) return new Map()
     return sha256Digests(Buffer.from(answer.bytes).toString('latin1'))
   } catch (error) {
     // None there, or nothing of the kind: then it proves nothing.

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { type Clock, systemClock } from '../block/clock.ts'
 import { type BlockSource, type Came, type Extent, assertRange } from '../block/source.ts'
 import type { LinkSpeed } from '../block/speculation.ts'
-import { SourceUnavailable, isNetcowError } from '../errors.ts'
+import { type NetcowError, SourceChanged, SourceRefused, isNetcowError } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import { Original, firstOpened, worstOf } from './admission.ts'
 import { Hedges, type Reader, firstToFill } from './hedge.ts'
 import { type HttpOptions, openTransport, routeTo } from './options.ts'
 import type { Destinations } from './redirects.ts'
-import { Server } from './server.ts'
+import { type Server, sentAway, serversOf } from './server.ts'
 import { HttpSource, type Opened } from './source.ts'
 import type { SourceState } from './state.ts'
 import type { Transport } from './transport.ts'
@@ -201,7 +201,8 @@ export class Mirrors implements BlockSource {
         await source.read(target, offset, came, signal)
       } catch (error) {
         if (signal?.aborted) source.pace.gaveUp(performance.now() - startedMs)
-        else this.#failed(server, error)
+        // What came of the version before it says nothing about what was admitted since.
+        else if (source === server.source) this.#failed(server, error)
         throw error
       }
       this.#answered(server)
@@ -211,41 +212,69 @@ export class Mirrors implements BlockSource {
   /** Looks again at places that had no proven copy, when it is time. */
   #lookAround(): void {
     for (const server of this.#servers) {
-      const due = !server.source && server.pauseMs === 0 && !this.#looking.has(server)
-      if (due) this.#look(server, this.#open(server.url))
+      if (this.#looking.has(server)) continue
+      if (server.source === undefined) {
+        if (server.pauseMs === 0) this.#look(server, this.#open(server.url))
+      } else if (server.isToBeLookedAtAgain && this.#original.isKnown) this.#lookAgain(server)
     }
   }
 
   /** Makes a mirror of a place when it is proven to have the same file. */
   #look(server: Server, opening: Promise<Opened>): void {
-    this.#looking.add(server)
     const look = async () => {
+      const opened = await opening
+      await this.#original.prove(opened)
+      server.admit(opened.source)
+      this.#saidAtMs.delete(server)
+    }
+    this.#inBackground(server, look, (error) => this.#failed(server, error))
+  }
+
+  /**
+   * Looks if a place that has had another file has ours again, under another name. Its old source is
+   * asked all the same, since the old name may come back, too.
+   */
+  #lookAgain(server: Server): void {
+    let found: HttpSource | undefined
+    const look = async () => {
+      const opened = await this.#open(server.url)
+      found = opened.source
+      if (server.isUnproven(found)) throw new SourceRefused('the file is still another one')
+      await this.#original.proveAgain(opened)
+      this.#answered(server)
+      server.admit(found)
+    }
+    this.#inBackground(server, look, (error) => server.lookedInVain(error, found))
+  }
+
+  #inBackground(
+    server: Server,
+    look: () => Promise<void>,
+    failed: (error: NetcowError) => void,
+  ): void {
+    this.#looking.add(server)
+    const looking = async () => {
       try {
-        const opened = await opening
-        await this.#original.prove(opened)
-        server.admit(opened.source)
-        this.#saidAtMs.delete(server)
+        await look()
       } catch (error) {
         // Our own bugs are nothing to try again.
         if (!isNetcowError(error)) throw error
-        this.#failed(server, error)
+        failed(error)
       }
       this.#looking.delete(server)
     }
-    void look()
+    void looking()
   }
 
   #open(url: URL): Promise<Opened> {
-    return HttpSource.open(
-      routeTo(url, this.#transport, this.#options),
-      this.#options.identity,
-      true,
-    )
+    const route = routeTo(url, this.#transport, this.#options)
+    return HttpSource.open(route, this.#options.identity, true)
   }
 
   #failed(server: Server, error: unknown): void {
     if (!isNetcowError(error)) return
     server.failed(error)
+    if (error instanceof SourceChanged) this.#original.changed()
     if (this.#servers.length === 1) return
     const now = this.#clock.now()
     if (now - (this.#saidAtMs.get(server) ?? -Infinity) < REPEAT_LINE_MS) return
@@ -259,21 +288,6 @@ export class Mirrors implements BlockSource {
     server.answered()
     if (this.#saidAtMs.has(server)) this.#report(`mirror ${shown(server.url)} is used again`)
   }
-}
-
-/** The URL of a file and its mirrors, before anything is known of them. */
-export function serversOf(url: URL, options: HttpOptions): readonly [Server, ...Server[]] {
-  const server = (place: URL) => new Server(place, options.clock ?? systemClock)
-  return [server(url), ...options.mirrors.map(server)]
-}
-
-/** Without having asked: all of them want to be left alone. */
-function sentAway(servers: readonly Server[]): SourceUnavailable {
-  const retryAfterMs = Math.min(...servers.map(({ pauseMs }) => pauseMs || Infinity))
-  return new SourceUnavailable('the server asked us to stay away for a while', {
-    where: { url: shown(servers[0]!.url) },
-    retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 0,
-  })
 }
 
 function least<T>(items: readonly T[], measure: (item: T) => number): T | undefined {

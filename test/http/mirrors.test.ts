@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import t, { type Test } from 'tap'
 import { Persistence, Patience, RetrySource } from '../../src/block/retry.ts'
 import { RangesRefused, SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
-import { Mirrors, serversOf } from '../../src/http/mirrors.ts'
+import { Mirrors } from '../../src/http/mirrors.ts'
 import type { HttpOptions } from '../../src/http/options.ts'
-import { Server } from '../../src/http/server.ts'
+import { Server, serversOf } from '../../src/http/server.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { conforms } from '../fixtures/conformance.ts'
 import { LeapingClock, PLAIN_HTTP } from '../fixtures/http-options.ts'
@@ -267,6 +267,113 @@ t.test('a replaced file is read from the mirror that still has it', async (t) =>
   await t.rejects(source.read(new Uint8Array(10), 0), SourceChanged)
   pair.far.put('/image', content)
   await reads(t, source, 123_000)
+})
+
+/** What a server has at /image and beside it, each with the second of its last change. */
+class Shelf {
+  version = { etag: '"1"', second: 10 }
+  digest = { of: content, second: 10 }
+  readonly server: RangeServer
+
+  constructor(server: RangeServer) {
+    this.server = server
+    server.onRequest = ({ path }) => {
+      const { etag, second } =
+        path === '/image' ? this.version : { etag: undefined, ...this.digest }
+      const modified = new Date(second * 1000).toUTCString()
+      return { kind: 'headers', headers: { ETag: etag, 'Last-Modified': modified } }
+    }
+    this.putDigest(content, 10)
+  }
+  put(bytes: Uint8Array, etag: string, second: number): void {
+    this.server.put('/image', bytes)
+    this.version = { etag, second }
+  }
+  putDigest(of: Uint8Array, second: number): void {
+    this.server.put('/image.sha256', Buffer.from(`${sha256(of).toString('hex')}  image\n`))
+    this.digest = { of, second }
+  }
+}
+
+/** Reads until it is right, or as many times as a place that has changed is looked at again. */
+async function comesBack(source: Mirrors, pair: Pair): Promise<boolean> {
+  for (let tries = 0; tries < 5; tries++) {
+    await pair.clock.sleep(400_000)
+    const target = new Uint8Array(5000)
+    const failure: unknown = await source.read(target, 260_000).catch((error: unknown) => error)
+    if (failure === undefined) {
+      if (Buffer.compare(target, content.subarray(260_000, 265_000)) !== 0) throw new Error('mixed')
+      return true
+    }
+    const requests = () => pair.far.traffic().requests
+    for (let before = -1; before !== requests();) {
+      before = requests()
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  }
+  return false
+}
+
+t.test('an old version that is put back under another ETag is read, if it is proven', async (t) => {
+  await using pair = await Pair.open()
+  const near = new Shelf(pair.near)
+  const far = new Shelf(pair.far)
+  near.put(content, '"n1"', 10)
+  far.put(content, '"f1"', 10)
+  await using source = await pair.source({ clock: pair.clock })
+  await settled(source, pair)
+  t.match(source.state.servers, [{ state: 'good' }, { state: 'good' }])
+  await pair.near.down()
+  // The same size, the same head, and for a while the digest of the old one beside it.
+  far.put(twin, '"f2"', 20)
+  t.notOk(await comesBack(source, pair), 'a digest that is older than the file proves nothing')
+  far.putDigest(twin, 21)
+  t.notOk(await comesBack(source, pair))
+  far.putDigest(content, 30)
+  t.notOk(await comesBack(source, pair), 'nor one that is there before the file')
+  far.put(content, '"f3"', 31)
+  far.putDigest(content, 31)
+  const before = source.state.receivedBytes
+  t.ok(await comesBack(source, pair))
+  t.match(source.state.servers[1], { state: 'good', identity: '"f3"' })
+  t.ok(source.state.receivedBytes > before, 'what came before counts on')
+  t.ok(pair.lines.some((line) => /mirror .* is used again/.test(line)))
+})
+
+t.test('a version whose digest was not known before is not proven by a later one', async (t) => {
+  await using pair = await Pair.open()
+  const near = new Shelf(pair.near)
+  const far = new Shelf(pair.far)
+  await using source = await pair.source({ clock: pair.clock })
+  await settled(source, pair)
+  await pair.near.down()
+  far.put(twin, '"2"', 20)
+  far.putDigest(twin, 20)
+  t.notOk(await comesBack(source, pair))
+  const digests = pair.far.log.filter(({ path }) => path !== '/image')
+  t.strictSame(digests, [], 'nor is it asked for')
+  // Beside the old file, too, is the digest of the next by now.
+  await pair.near.up()
+  near.putDigest(twin, 20)
+  await pair.clock.sleep(400_000)
+  t.equal(await source.sha256(), sha256(twin).toString('base64'))
+  await pair.near.down()
+  t.notOk(await comesBack(source, pair))
+})
+
+t.test('without mirrors, too, if the server sends digests itself', async (t) => {
+  await using pair = await Pair.open()
+  const put = (bytes: Uint8Array, ETag: string) => {
+    pair.near.put('/image', bytes)
+    const headers = { ETag, 'Repr-Digest': digestHeader(bytes) }
+    pair.near.onRequest = () => ({ kind: 'headers', headers })
+  }
+  put(content, '"1"')
+  await using source = await pair.source({ clock: pair.clock, mirrors: [] })
+  put(twin, '"2"')
+  t.notOk(await comesBack(source, pair))
+  put(content, '"3"')
+  t.ok(await comesBack(source, pair))
 })
 
 t.test('a mirror opens the image when the server is away, and vice versa', async (t) => {
