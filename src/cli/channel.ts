@@ -5,6 +5,9 @@ import * as z from 'zod/mini'
 
 export const CHANNEL_FD = 3
 
+/** With which a daemon ends that was to go on with a device, if no other one can, either. */
+export const IN_VAIN = 6
+
 const Message = z.discriminatedUnion('kind', [
   /** It still waits for something; the line says for what. */
   z.object({ kind: z.literal('waiting'), line: z.string() }),

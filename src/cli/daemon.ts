@@ -1,13 +1,14 @@
 import { closeSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Patience, Persistence } from '../block/retry.ts'
-import { DeviceLost, SourceChanged } from '../errors.ts'
+import { DeviceLost, DeviceNotOurs, SourceChanged } from '../errors.ts'
 import { printable } from '../image-name.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { answerFirst } from '../kernel/process.ts'
 import { endMachine } from '../kernel/restart.ts'
 import type { DevicePlan } from '../plan.ts'
 import { type Report, type Served, openForUse } from '../stack.ts'
-import { CHANNEL_FD, tell } from './channel.ts'
+import { CHANNEL_FD, IN_VAIN, tell } from './channel.ts'
 import type { Call, Command } from './command.ts'
 import { DAEMON_OPTIONS, attach, attachPlan } from './commands/attach.ts'
 import { inheritDevice } from './device-lock.ts'
@@ -49,6 +50,7 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     noted: (line: string) => log?.write('info', line),
   }
   try {
+    await sleep(options.pause * 1000)
     const before = options.resume === undefined ? undefined : await takeOver(options.resume)
     const plan = await lastingPlan(image, options)
     const served = await (before
@@ -69,9 +71,11 @@ async function runDaemon({ operands: [image = ''], options, argv }: Call): Promi
     return 0
   } catch (error) {
     tell({ kind: 'failed', line: lineOf(error), exitCode: exitCodeOf(error) })
-    if (options.resume !== undefined) log?.write('error', lineOf(error))
+    if (options.resume === undefined) throw error
+    log?.write('error', lineOf(error))
     // Whatever else it is, the device may have a daemon, or get one.
     if (error instanceof DeviceLost) endWithDevice(error, options, report)
+    if (error instanceof DeviceLost || error instanceof DeviceNotOurs) return IN_VAIN
     throw error
   }
 }

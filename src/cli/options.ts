@@ -169,6 +169,7 @@ export const OPTIONS = {
     argument: 'shell|reboot|poweroff',
     help: 'what follows a failed boot, or a source away for --timeout (default shell: nothing)',
   },
+  pause: { argument: 'SECONDS', help: 'how long to wait before anything else' },
   stage: {
     argument: 'check|variables|network|rule|leave',
     help: 'only one step: check the words, print what a script or udev is to know, set the network up, prepare ROOT',
@@ -231,6 +232,7 @@ const Options = z.object({
   all: flag,
   json: flag,
   onfail: z._default(oneOf(['shell', 'reboot', 'poweroff']), 'shell'),
+  pause: z._default(wholeNumber('seconds', 0, 3600), 0),
   stage: z.optional(oneOf(['check', 'variables', 'network', 'rule', 'leave'])),
   log: z._default(oneOf(['error', 'warn', 'info', 'debug']), 'warn'),
 })

@@ -28,7 +28,7 @@ export const attach: Command = {
 }
 
 /** What a daemon may be told. */
-export const DAEMON_OPTIONS: readonly OptionName[] = [...attach.options, 'onfail']
+export const DAEMON_OPTIONS: readonly OptionName[] = [...attach.options, 'onfail', 'pause']
 
 async function runAttach(call: Call): Promise<number> {
   const { operands, options, argv, terminal } = call
