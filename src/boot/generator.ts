@@ -3,6 +3,7 @@ import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
 import { lineOf } from '../cli/terminal.ts'
 import { parseBootWords } from '../cli/words.ts'
 import { KernelLog } from '../kernel/log.ts'
+import { onFailOf } from './failure.ts'
 import { ROOT_LINK } from './root-link.ts'
 
 /**
@@ -27,6 +28,10 @@ export function generate(early: string): number {
     }
     mkdirSync(`${early}/device.d`, { recursive: true })
     writeFileSync(`${early}/device.d/netcow.conf`, PATIENT)
+    if (units.failure !== undefined) {
+      mkdirSync(`${early}/sysroot.mount.d`, { recursive: true })
+      writeFileSync(`${early}/sysroot.mount.d/netcow.conf`, units.failure)
+    }
     if (units.sysroot !== undefined) {
       writeFileSync(`${early}/sysroot.mount`, units.sysroot)
       requires(early, 'initrd-root-fs.target', '../sysroot.mount')
@@ -44,11 +49,18 @@ function requires(early: string, unit: string, required: string): void {
   symlinkSync(required, `${early}/${unit}.requires/${name}`)
 }
 
+interface Units {
+  /** The mount of a root that netcow finds. */
+  readonly sysroot?: string
+  /** What is added to the mount of any root. */
+  readonly failure?: string
+}
+
 /**
  * The units that the kernel command line asks for: none if it does not speak of netcow. Words that
  * make no sense are left for netcow.service to complain about.
  */
-export function unitsFor(commandLine: string): { readonly sysroot?: string } | undefined {
+export function unitsFor(commandLine: string): Units | undefined {
   const words = parseKernelCommandLine(commandLine)
   const spoken = words.some(
     ({ name, value }) =>
@@ -57,16 +69,26 @@ export function unitsFor(commandLine: string): { readonly sysroot?: string } | u
       (/^(net)?root$/.test(name) && value?.startsWith('netcow:') === true),
   )
   if (!spoken) return undefined
+  const failure = failureOf(commandLine)
   try {
     const { findsRoot, readOnly } = parseBootWords(commandLine)
-    if (!findsRoot) return {}
+    if (!findsRoot) return failure
     const last = (wanted: string) => words.findLast(({ name }) => name === wanted)?.value
     const flags = last('rootflags')
     const options = [readOnly ? 'ro' : 'rw', 'x-initrd.mount', ...(flags ? [flags] : [])]
-    return { sysroot: mountUnit(last('rootfstype') || 'auto', options.join(',')) }
+    return { sysroot: mountUnit(last('rootfstype') || 'auto', options.join(',')), ...failure }
   } catch {
-    return {}
+    return failure
   }
+}
+
+/**
+ * What a root that cannot be mounted leads to, where rd.netcow.onfail asks for it. At once: nothing is
+ * mounted, and the initramfs need not have the units of a shutdown.
+ */
+function failureOf(commandLine: string): Pick<Units, 'failure'> {
+  const onFail = onFailOf(commandLine)
+  return onFail === 'shell' ? {} : { failure: `[Unit]\nFailureAction=${onFail}-immediate\n` }
 }
 
 function mountUnit(type: string, options: string): string {

@@ -26,15 +26,23 @@ t.test('the root that netcow finds is mounted as the words say', async (t) => {
   t.match(plain?.sysroot, /^Type=auto\nOptions=rw,x-initrd\.mount$/m)
 })
 
+t.test('a root that cannot be mounted ends the machine if onfail says so', async (t) => {
+  const failure = '[Unit]\nFailureAction=reboot-immediate\n'
+  t.strictSame(unitsFor(`rd.netcow=${url} root=UUID=1 rd.netcow.onfail=reboot`), { failure })
+  const { failure: own } = unitsFor(`root=netcow:${url} netcow.onfail=poweroff`) ?? {}
+  t.equal(own, '[Unit]\nFailureAction=poweroff-immediate\n')
+  t.equal(unitsFor(`root=netcow:${url} rd.netcow.onfail=shell`)?.failure, undefined)
+})
+
 const analyze = await promisify(execFile)('systemd-analyze', ['--version']).then(
   () => false,
   () => 'there is no systemd-analyze',
 )
 
 t.test('systemd takes the unit', { skip: analyze }, async (t) => {
-  const { writeFileSync } = await import('node:fs')
-  const file = `${t.testdir({})}/sysroot.mount`
-  writeFileSync(file, unitsFor(`root=netcow:${url} rootflags=x=a%b`)?.sysroot ?? '')
+  const units = unitsFor(`root=netcow:${url} rootflags=x=a%b rd.netcow.onfail=reboot`)
+  const sysroot = `${units?.failure ?? ''}\n${units?.sysroot ?? ''}`
+  const file = `${t.testdir({ 'sysroot.mount': sysroot })}/sysroot.mount`
   const { stderr } = await promisify(execFile)('systemd-analyze', ['verify', '--man=no', file])
   t.notMatch(stderr, /sysroot\.mount:\d+/)
 })
