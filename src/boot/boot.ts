@@ -1,3 +1,4 @@
+import type { ChildProcess, SpawnOptions } from 'node:child_process'
 import { totalmem } from 'node:os'
 import { mostDirtyBytes } from '../block/quota.ts'
 import type { Call, Command } from '../cli/command.ts'
@@ -13,7 +14,7 @@ import { webAddress } from '../cli/web-address.ts'
 import { type BootWords, afterScheme, argvOf, checkedUrl, parseBootWords } from '../cli/words.ts'
 import { UsageError } from '../errors.ts'
 import { announce } from '../kernel/block-sysfs.ts'
-import { leaveUnit } from '../kernel/cgroup.ts'
+import { hierarchy, leaveUnit, startUnswapped } from '../kernel/cgroup.ts'
 import { limitDirtyPages } from '../kernel/dirty-pages.ts'
 import { KernelLog } from '../kernel/log.ts'
 import { bootCommandLine } from './command-line.ts'
@@ -209,6 +210,22 @@ function boundDirtyPages({ overlay }: Options, say: Say): void {
   }
 }
 
+const SWAP = `swap: the machine may hang if that is on ${BOOT_DEVICE}`
+
+function startKeptOrNot(
+  needed: readonly string[],
+  argv: readonly string[],
+  options: SpawnOptions,
+  say: Say,
+): ChildProcess {
+  try {
+    return startKept(BOOT_DEVICE, needed, argv, options)
+  } catch (error) {
+    say(`nobody will start the daemon again if it is killed: ${lineOf(error)}`)
+    return startDaemon(argv, options)
+  }
+}
+
 /** The files that a daemon reads when it starts. */
 const FILES = ['luks-key-file', 'header-file', 'ca', 'client-cert', 'client-key'] as const
 
@@ -216,12 +233,12 @@ function launch(image: string, texts: OptionTexts, options: Options, say: Say): 
   const argv = [image, `--device=${BOOT_DEVICE}`, ...argvOf(texts)]
   const needed = FILES.map((name) => texts[name]).filter((file) => typeof file === 'string')
   const start: Start = (argv, spawnOptions) => {
-    try {
-      return startKept(BOOT_DEVICE, needed, argv, spawnOptions)
-    } catch (error) {
-      say(`nobody will start the daemon again if it is killed: ${lineOf(error)}`)
-      return startDaemon(argv, spawnOptions)
-    }
+    const { started, unswapped } = startUnswapped(
+      () => startKeptOrNot(needed, argv, spawnOptions, say),
+      hierarchy(),
+    )
+    if (!unswapped) say(`no control group keeps the daemon from ${SWAP}`, 'info')
+    return started
   }
   const silent = () => {
     // The daemon has said it on the console itself.
