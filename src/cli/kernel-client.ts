@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { DeviceLost, DeviceNotOurs, KernelRefused } from '../errors.ts'
+import { DeviceLost, KernelRefused } from '../errors.ts'
 import { closeDescriptor, socketCalls, socketPair } from '../kernel/ffi.ts'
 import { connect, isNotConnected, reconnect } from '../kernel/nbd-device.ts'
 import { UNBOUNDED } from '../nbd/allowance.ts'
@@ -63,7 +63,7 @@ export class KernelClient {
     return new KernelClient(value, served, diary, ours)
   }
 
-  /** Takes over a device whose daemon is dead. Throws `DeviceLost`, `DeviceNotOurs` or `KernelRefused`. */
+  /** Takes over a device whose daemon is dead. Throws `DeviceLost`, or `KernelRefused` if that is not yet so. */
   static async resume(served: Export, index: number, diary: Diary): Promise<KernelClient> {
     const since = performance.now()
     for (;;) {
@@ -75,7 +75,7 @@ export class KernelClient {
         const failure = { where: { device: `/dev/nbd${index}` }, cause: error }
         if (isNotConnected(error)) throw new DeviceLost('the device was taken apart', failure)
         if (performance.now() - since > TAKE_OVER_MS) {
-          throw new DeviceNotOurs('the device is still served by another process', failure)
+          throw new KernelRefused('the device is still served by another process', failure)
         }
       }
       await sleep(RECONNECT_PAUSE_MS)
