@@ -5,6 +5,7 @@ export const scenario: Scenario = {
   image: { suite: 'bookworm', layout: 'filesystem', compression: 'zlib' },
   tested: false,
   disksMiB: [512],
+  deadlineMs: 1_200_000,
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
   // The kernel says that its connection ended; that another daemon comes is for check.sh to prove.
   complaints: [
