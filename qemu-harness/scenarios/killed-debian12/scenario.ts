@@ -13,8 +13,8 @@ export const scenario: Scenario = {
     /Send control failed/,
     /Possible stuck/,
     /Dead connection/,
-    /the daemon of \/dev\/nbd0 was killed, starting another one/,
+    /the daemon of \/dev\/nbd0 ended/,
   ],
-  says: [/the daemon of \/dev\/nbd0 was killed/],
+  says: [/the daemon of \/dev\/nbd0 ended \(137\), starting another one/],
   expects: { kind: 'boots' },
 }
