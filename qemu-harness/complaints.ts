@@ -8,6 +8,14 @@ const COMPLAINTS = [
   /Kernel panic|Call Trace:|Oops:|BUG:/,
 ]
 
+/** What it says where a daemon is killed; that another one comes is for the scenario to prove. */
+export const DAEMON_KILLED: readonly RegExp[] = [
+  /Receive control failed/,
+  /Send control failed/,
+  /Possible stuck request/,
+  /Dead connection/,
+]
+
 /** The lines that complain of anything else than what this boot is about. */
 export function complaints(
   console: readonly string[],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { openAgain } from '../src/cli/open-again.ts'
 import { recordOf } from '../src/cli/presence.ts'
 import type { ResumeRecord } from '../src/cli/run-files.ts'
 import { SourceRefused } from '../src/errors.ts'
+import { type HttpOptions, openTransport, routeTo } from '../src/http/options.ts'
 import type { DevicePlan } from '../src/plan.ts'
 import { type Served, openForUse } from '../src/stack.ts'
 import { patterned } from './fixtures/bytes.ts'
@@ -290,6 +292,26 @@ t.test('an overlay on a disk finds its version where a stable URL led to it', as
   bytes.writeUInt32BE(0xffff_ffff, 512)
   writeFileSync(file, bytes)
   t.equal((await keptDestinations(file)).size, 0, 'nor what is longer than can be')
+})
+
+t.test('what is no file is not waited for', async (t) => {
+  const pipe = join(t.testdir(), 'pipe')
+  execFileSync('mkfifo', [pipe])
+  t.equal((await keptDestinations(pipe)).size, 0)
+})
+
+t.test('where no redirect could have led is not asked', async (t) => {
+  const url = new URL('https://server/image')
+  await using transport = openTransport(PLAIN_HTTP)
+  const route = (to: string, more: Partial<HttpOptions> = {}) => {
+    const options = { ...PLAIN_HTTP, destinations: new Map([[url.href, new URL(to)]]), ...more }
+    return routeTo(url, transport, options).before?.href
+  }
+  t.equal(route('https://other/v1'), 'https://other/v1')
+  for (const to of ['http://server/v1', 'file:///etc/passwd', 'ftp://server/v1'])
+    t.equal(route(to), undefined, to)
+  t.equal(route('https://other/v1', { staysAtOrigin: true }), undefined)
+  t.equal(route('https://server/v1', { staysAtOrigin: true }), 'https://server/v1')
 })
 
 t.test('an overlay keeps no secrets', async (t) => {

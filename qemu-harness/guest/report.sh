@@ -24,19 +24,22 @@ kernel_log() {
   ! dmesg | grep -iE 'I/O error|(EXT4|XFS|BTRFS).*(error|corrupt)|blocked for more than'
 }
 
-# The daemon is the oldest process whose first argument begins with @netcow.
-daemon_memory() {
-  for status in /proc/[0-9]*/status; do
-    process=${status%/status}
-    case $(tr '\0' '\n' <"$process/cmdline" 2>/dev/null | head -n 1) in
-      @netcow*) ;;
-      *) continue ;;
+# A process whose first word begins with $1.
+named() {
+  for process in /proc/[0-9]*; do
+    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
+      "$1"*) echo "${process#/proc/}" && return 0 ;;
     esac
-    for field in RssAnon RssFile VmHWM; do
-      measure "daemon$field" "$(awk -v field="$field:" '$1 == field { print $2 * 1024 }' "$status")"
-    done
-    measure pinned "$(awk '$1 == "Unevictable:" { print $2 * 1024 }' /proc/meminfo)"
-    echo "${process#/proc/}" && return 0
   done
-  echo 'no process is called @netcow' && return 1
+  return 1
+}
+
+# What the daemon has in memory; prints which process it is.
+daemon_memory() {
+  process=$(named @netcow) || { echo 'no process is called @netcow' && return 1; }
+  for field in RssAnon RssFile VmHWM; do
+    measure "daemon$field" "$(awk -v field="$field:" '$1 == field { print $2 * 1024 }' "/proc/$process/status")"
+  done
+  measure pinned "$(awk '$1 == "Unevictable:" { print $2 * 1024 }' /proc/meminfo)"
+  echo "$process"
 }

@@ -1,7 +1,7 @@
-import type { Clock } from '../block/clock.ts'
+import { type Clock, systemClock } from '../block/clock.ts'
 import type { IdentityMode } from './identity.ts'
 import type { ProxyOptions } from './proxy.ts'
-import type { Destinations, Route } from './redirects.ts'
+import { type Destinations, type Route, mayHaveLedTo } from './redirects.ts'
 import { NameResolver } from './resolver.ts'
 import { type Timeouts, type TlsOptions, Transport } from './transport.ts'
 
@@ -31,13 +31,16 @@ export function openTransport(options: HttpOptions): Transport {
 }
 
 export function routeTo(url: URL, transport: Transport, options: HttpOptions): Route {
-  const before = options.destinations.get(url.href)
-  return {
+  const { connections, credentials, staysAtOrigin, timeouts, clock = systemClock } = options
+  const route = {
     url,
-    ...(before !== undefined && { before }),
     transport,
-    headers: options.credentials.get(url.origin) ?? {},
-    staysAtOrigin: options.staysAtOrigin,
-    dripMs: options.timeouts.stallMs,
+    headers: credentials.get(url.origin) ?? {},
+    staysAtOrigin,
+    dripMs: timeouts.stallMs,
+    connections,
+    clock,
   }
+  const before = options.destinations.get(url.href)
+  return before && mayHaveLedTo(route, before) ? { ...route, before } : route
 }

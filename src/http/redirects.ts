@@ -1,3 +1,4 @@
+import type { Clock } from '../block/clock.ts'
 import { SourceRefused } from '../errors.ts'
 import { shown } from '../image-name.ts'
 import type { Exchange } from './exchange.ts'
@@ -18,6 +19,9 @@ export interface Route {
   readonly staysAtOrigin: boolean
   /** See `Exchange`. */
   readonly dripMs: number
+  /** Requests under way at once. */
+  readonly connections: number
+  readonly clock: Clock
 }
 
 interface Redirect {
@@ -61,15 +65,28 @@ function isRedirect(answer: { readonly kind: string }): answer is Redirect {
   return answer.kind === 'redirect'
 }
 
+/** Only what redirects of the route could have led to, whoever says that they did. */
+export function mayHaveLedTo({ url, staysAtOrigin }: Omit<Route, 'before'>, to: URL): boolean {
+  return isWeb(to) && !isDowngrade(url, to) && (!staysAtOrigin || to.origin === url.origin)
+}
+
+function isWeb({ protocol }: URL): boolean {
+  return protocol === 'http:' || protocol === 'https:'
+}
+
+function isDowngrade(from: URL, to: URL): boolean {
+  return from.protocol === 'https:' && to.protocol === 'http:'
+}
+
 function redirected(from: URL, location: string): URL {
   const to = URL.parse(location.replaceAll(/[\x80-\xff]/g, percent), from)
   const where = { url: shown(from), location: to === null ? location : shown(to) }
-  if (to === null || (to.protocol !== 'http:' && to.protocol !== 'https:')) {
+  if (to === null || !isWeb(to)) {
     throw new SourceRefused('the server redirects to something that is not a web address', {
       where,
     })
   }
-  if (from.protocol === 'https:' && to.protocol === 'http:') {
+  if (isDowngrade(from, to)) {
     throw new SourceRefused('the server redirects from HTTPS to plain HTTP', { where })
   }
   return to

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Slots } from '../block/slots.ts'
 import { type BlockSource, type Came, type Extent, assertRange } from '../block/source.ts'
 import { shown } from '../image-name.ts'
 import { SourceChanged, SourceRefused, SourceUnavailable } from '../errors.ts'
@@ -42,8 +43,10 @@ export class HttpSource implements BlockSource {
   #resolved: URL
   /** Whether the URL, which is being asked where that is by now, answers. */
   #asking: Promise<boolean> | undefined
-  /** Until then the URL does not want to be asked, by its server's own words. */
-  #awayUntilMs = -Infinity
+  /** Until then a server does not want to be asked, by its own words; by its origin. */
+  readonly #awayUntilMs = new Map<string, number>()
+  /** Who waits here can still be told to stay away; who waits for a connection cannot. */
+  readonly #slots: Slots
   #requests = 0
   #receivedBytes = 0
 
@@ -51,6 +54,7 @@ export class HttpSource implements BlockSource {
     this.#route = route
     this.#resolved = resolved
     this.identity = identity
+    this.#slots = new Slots(route.connections)
   }
 
   /**
@@ -153,7 +157,6 @@ export class HttpSource implements BlockSource {
     const another = this.#asking
     if (another !== undefined && !(await another)) throw failure
     if (another !== undefined || this.#resolved !== place) return this.#askAt(this.#resolved, wish)
-    if (performance.now() < this.#awayUntilMs) throw failure
     const asking = this.#askAt(this.#route.url, wish)
     this.#asking = asking.then(
       () => true,
@@ -162,7 +165,6 @@ export class HttpSource implements BlockSource {
     try {
       return await asking
     } catch (error) {
-      this.#awayUntilMs = performance.now() + retryAfterMs(error)
       throw failure instanceof SourceUnavailable ? failure : error
     } finally {
       this.#asking = undefined
@@ -172,16 +174,44 @@ export class HttpSource implements BlockSource {
   async #askAt(url: URL, { target, offset, came, signal }: Wish): Promise<Filled> {
     const check = (head: RangeHead) =>
       checkIdentity(this.identity, head.headers, head.size, shown(this.#route.url))
-    this.#requests++
     using underway = this.pace.begin(target.length)
-    const { answer, resolved } = await follow(this.#route, url, (exchange) =>
-      requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check, came),
+    const { answer, resolved } = await this.#inTurn(url, () =>
+      follow(this.#route, url, (exchange) =>
+        requestRange(signal ? { ...exchange, signal } : exchange, target, offset, check, came),
+      ),
     )
     // An answer from where the URL led before takes nothing back.
     if (url === this.#route.url || url === this.#resolved) this.#resolved = resolved
     this.#count(answer)
     if (answer.kind === 'range') underway.took(answer.firstByteMs, answer.lastByteMs)
     return answer
+  }
+
+  /** Asks when there is a connection for it, unless the server has said by then when it may be asked again. */
+  #inTurn<T>({ origin }: URL, ask: () => Promise<T>): Promise<T> {
+    const { url, clock } = this.#route
+    return this.#slots.run(async () => {
+      const leftMs = (this.#awayUntilMs.get(origin) ?? 0) - clock.now()
+      if (leftMs > 0) {
+        const failure = { where: { url: shown(url) }, retryAfterMs: leftMs }
+        throw new SourceUnavailable('the server asked us to stay away for a while', failure)
+      }
+      this.#requests++
+      try {
+        return await ask()
+      } catch (error) {
+        this.#heed(origin, retryAfterMs(error))
+        throw error
+      }
+    })
+  }
+
+  #heed(origin: string, askedMs: number): void {
+    if (askedMs === 0) return
+    const now = this.#route.clock.now()
+    for (const [other, untilMs] of this.#awayUntilMs)
+      if (untilMs <= now) this.#awayUntilMs.delete(other)
+    this.#awayUntilMs.set(origin, now + askedMs)
   }
 
   #count(answer: Filled): void {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { SourceChanged, SourceRefused, SourceUnavailable } from '../../src/errors.ts'
 import { Mirrors } from '../../src/http/mirrors.ts'
 import type { HttpOptions } from '../../src/http/options.ts'
@@ -178,6 +178,27 @@ t.test('a server that said Retry-After is left alone for that long', async (t) =
   t.strictSame(target, content.subarray(0, 100))
 })
 
+t.test('those who wait for a connection are told to stay away, too', async (t) => {
+  const clock = new LeapingClock()
+  await using source = await open({ clock, connections: 2 })
+  const before = server.traffic().requests
+  server.onRequest = () => ({ kind: 'status', status: 429, headers: { 'Retry-After': '40' } })
+  t.teardown(() => {
+    server.onRequest = () => undefined
+  })
+  const reads = Array.from({ length: 40 }, async (_, index) =>
+    source.read(new Uint8Array(100), index * 5000),
+  )
+  const ends = await Promise.allSettled(reads)
+  t.ok(ends.every(({ status }) => status === 'rejected'))
+  t.ok(server.traffic().requests - before <= 2)
+  server.onRequest = () => undefined
+  await clock.sleep(60_000)
+  const target = new Uint8Array(100)
+  await source.read(target, 5000)
+  t.strictSame(target, content.subarray(5000, 5100))
+})
+
 t.test('Retry-After is handed on', async (t) => {
   server.faults.push({ kind: 'status', status: 503, headers: { 'Retry-After': '7' } })
   const error: unknown = await open().catch((failure: unknown) => failure)
@@ -248,7 +269,8 @@ t.test('a weak ETag counts for nothing', async (t) => {
   t.match(source.state.servers[0]?.identity, /GMT$/)
 })
 
-t.test('redirects are followed once, and again when their target fails', async (t) => {
+/** A stable URL that leads to the image. */
+function leadFromStable(t: Test): void {
   server.onRequest = ({ path }) =>
     path === '/stable'
       ? { kind: 'status', status: 302, headers: { location: '/image' } }
@@ -256,6 +278,10 @@ t.test('redirects are followed once, and again when their target fails', async (
   t.teardown(() => {
     server.onRequest = () => undefined
   })
+}
+
+t.test('redirects are followed once, and again when their target fails', async (t) => {
+  leadFromStable(t)
   await using source = await open({}, '/stable')
   const asked = () => server.traffic('/stable').requests
   const before = asked()
@@ -273,13 +299,7 @@ t.test('redirects are followed once, and again when their target fails', async (
 t.test(
   'where a redirect led asks to be left alone: so is the URL of the same server',
   async (t) => {
-    server.onRequest = ({ path }) =>
-      path === '/stable'
-        ? { kind: 'status', status: 302, headers: { location: '/image' } }
-        : undefined
-    t.teardown(() => {
-      server.onRequest = () => undefined
-    })
+    leadFromStable(t)
     await using source = await open({}, '/stable')
     const before = server.traffic().requests
     server.faults.push({ kind: 'status', status: 429, headers: { 'Retry-After': '60' } })

@@ -1,3 +1,4 @@
+import { DAEMON_KILLED } from '../../complaints.ts'
 import type { MicroScenario } from '../../scenario.ts'
 
 export const scenario: MicroScenario = {
@@ -5,6 +6,5 @@ export const scenario: MicroScenario = {
   description: 'signals to a daemon; killed, another one takes over the device while it is read',
   suite: 'trixie',
   tested: false,
-  // The kernel says that its connection ended.
-  complaints: [/Receive control failed/, /Possible stuck request/, /Dead connection/],
+  complaints: DAEMON_KILLED,
 }

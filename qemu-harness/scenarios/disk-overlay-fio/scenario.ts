@@ -1,3 +1,4 @@
+import { DAEMON_KILLED } from '../../complaints.ts'
 import type { MicroScenario } from '../../scenario.ts'
 
 export const scenario: MicroScenario = {
@@ -10,11 +11,5 @@ export const scenario: MicroScenario = {
   memoryMiB: 768,
   disksMiB: [512],
   deadlineMs: 600_000,
-  // The kernel says that its connection ended; that another daemon comes is for us to prove.
-  complaints: [
-    /Receive control failed/,
-    /Send control failed/,
-    /Possible stuck/,
-    /Dead connection/,
-  ],
+  complaints: DAEMON_KILLED,
 }

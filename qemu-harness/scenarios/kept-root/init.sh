@@ -11,14 +11,6 @@ cat >/run/after.sh <<'AFTER'
 export PATH=/usr/bin:/usr/sbin
 . /run/report.sh
 
-named() {
-  for process in /proc/[0-9]*; do
-    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
-      "$1"*) echo "${process#/proc/}" && return 0 ;;
-    esac
-  done
-  return 1
-}
 daemon() { named @netcow; }
 keeper() { named @/sh; }
 

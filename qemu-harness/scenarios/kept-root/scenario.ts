@@ -1,3 +1,4 @@
+import { DAEMON_KILLED } from '../../complaints.ts'
 import type { MicroScenario } from '../../scenario.ts'
 
 export const scenario: MicroScenario = {
@@ -8,11 +9,5 @@ export const scenario: MicroScenario = {
   tested: true,
   disksMiB: [256],
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
-  // The kernel says that its connection ended; that another daemon comes is for us to prove.
-  complaints: [
-    /Receive control failed/,
-    /Send control failed/,
-    /Possible stuck/,
-    /Dead connection/,
-  ],
+  complaints: DAEMON_KILLED,
 }

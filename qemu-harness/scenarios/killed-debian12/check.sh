@@ -2,15 +2,8 @@
 # Behind systemd's switch_root: the daemon of the root is killed four times while files are written and
 # read back, and each time its keeper has started another one.
 set -eu
-# Whose first word begins with $1; the shell's own programs, as few as there are, are read before.
-named() {
-  for process in /proc/[0-9]*; do
-    case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
-      "$1"*) echo "${process#/proc/}" && return 0 ;;
-    esac
-  done
-  return 1
-}
+# shellcheck source=qemu-harness/guest/report.sh
+. "$(dirname "$0")/report.sh"
 
 keeper=$(named @/sh)
 [ ! -e "/proc/$keeper/root/usr/lib/systemd" ]
@@ -33,7 +26,7 @@ for kill in 1 2 3 4; do
   [ "$(named @netcow)" != "$before" ]
   [ "$(named @/sh)" = "$keeper" ]
 done
-printf '{"measure":"largestWaitSeconds","value":%s}\n' "$longest" >/dev/ttyS1
-printf '{"measure":"compared files","value":%s}\n' $((8 * 64 * 65536)) >/dev/ttyS1
+measure largestWaitSeconds "$longest"
+measure 'compared files' $((8 * 64 * 65536))
 rm /var/killed /var/killed-*
 echo "4 daemons, $longest s at most"

@@ -1,3 +1,4 @@
+import { DAEMON_KILLED } from '../../complaints.ts'
 import type { Scenario } from '../../scenario.ts'
 
 export const scenario: Scenario = {
@@ -7,14 +8,7 @@ export const scenario: Scenario = {
   disksMiB: [512],
   deadlineMs: 1_200_000,
   words: (url) => [`root=netcow:${url}`, 'rd.netcow.overlay=/dev/vda'],
-  // The kernel says that its connection ended; that another daemon comes is for check.sh to prove.
-  complaints: [
-    /Receive control failed/,
-    /Send control failed/,
-    /Possible stuck/,
-    /Dead connection/,
-    /the daemon of \/dev\/nbd0 ended/,
-  ],
+  complaints: DAEMON_KILLED,
   says: [/the daemon of \/dev\/nbd0 ended \(137\), starting another one/],
   expects: { kind: 'boots' },
 }

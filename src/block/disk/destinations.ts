@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { constants, open } from 'node:fs/promises'
 import { struct, u32 } from '../../binary/struct.ts'
 import { StoreFull } from '../../errors.ts'
 import { HEADER_LENGTH, isOurs } from './layout.ts'
@@ -44,7 +44,8 @@ export async function keepDestinations(place: Place, destinations: Destinations)
 export async function keptDestinations(path: string): Promise<Destinations> {
   const header = Buffer.alloc(HEADER_LENGTH)
   try {
-    await using file = await open(path)
+    // A pipe would be waited for.
+    await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     await file.read(header, 0, header.length, 0)
   } catch {
     // Whoever opens the overlay says what is wrong with it.

@@ -1,5 +1,5 @@
 import type { ZstdDecompress } from 'node:zlib'
-import { Slots } from '../slots.ts'
+import { Slots } from '../../block/slots.ts'
 import { StraightDecoder } from './straight-decoder.ts'
 
 /** How many decoders an image has; each holds a window, up to 2 MiB, and a chunk. */
