@@ -23,7 +23,7 @@ import { table } from './table.ts'
  * nbdkit of Debian 13, in turn; client and server share the machine. Writes go to an overlay:
  * memory, a temporary snapshot, and the cow filter.
  *
- *     npm run bench:nbd [-- --rounds 5 --seconds 1.5 --images raw,zstd --loads 4k-32 --peers qemu-nbd]
+ *     npm run bench:nbd [-- --rounds 5 --seconds 1.5 --images raw,zstd --loads 4k-32 --peers qemu-nbd --cache 2G]
  */
 const KIBIBYTE = 1024
 /** What is read again and again: less than any of the servers remembers. */
@@ -72,6 +72,7 @@ interface Choice {
   readonly loads: readonly Load[]
   readonly peers: readonly Peer[]
   readonly netcow: string
+  readonly cache: string
   readonly tree: string
 }
 
@@ -99,14 +100,14 @@ async function underLoads(
   image: string,
   writable: boolean,
   loads: readonly Load[],
-  { rounds, seconds, peers, netcow, tree }: Choice,
+  { rounds, seconds, peers, netcow, cache, tree }: Choice,
 ): Promise<Measured[]> {
   await using stack = new AsyncDisposableStack()
   const path = pathOf(folder, image)
   const servers: NbdServerProcess[] = []
   for (const peer of peers) {
     const socket = join(folder, `${image}-${peer}-${writable ? 'write' : 'read'}`)
-    const command = serverCommand(peer, { path, socket, writable, netcow, tree })
+    const command = serverCommand(peer, { path, socket, writable, netcow, cache, tree })
     servers.push(stack.use(await NbdServerProcess.start(command, socket)))
   }
   const results: Measured[] = []
@@ -216,6 +217,7 @@ const { values } = parseArgs({
     images: { type: 'string', default: IMAGES.join(',') },
     loads: { type: 'string', default: names.join(',') },
     peers: { type: 'string', default: PEERS.join(',') },
+    cache: { type: 'string', default: '64M' },
   },
 })
 const loads = chosen(names, values.loads)
@@ -225,4 +227,5 @@ await bench({
   images: chosen(IMAGES, values.images),
   loads: LOADS.filter(({ name }) => loads.includes(name)),
   peers: chosen(PEERS, values.peers),
+  cache: values.cache,
 })

@@ -9,18 +9,20 @@ export interface ServedFile {
   /** Writes go to an overlay that ends with the server. */
   readonly writable: boolean
   readonly netcow: string
+  /** What netcow's `--cache` says. */
+  readonly cache: string
   readonly tree: string
 }
 
-/** The command that serves a file on a Unix socket, each with its defaults. */
+/** The command that serves a file on a Unix socket, each with its defaults but for `cache`. */
 export function serverCommand(peer: Peer, file: ServedFile): readonly string[] {
-  const { path, socket, writable, netcow, tree } = file
+  const { path, socket, writable, netcow, cache, tree } = file
   const format = path.endsWith('.raw') ? 'raw' : 'qcow2'
   const within = (path: string) => path.slice(tree.length)
   switch (peer) {
     case 'netcow':
       return [
-        [netcow, 'serve', path, '--format', format, '--socket', socket],
+        [netcow, 'serve', path, '--format', format, '--socket', socket, '--cache', cache],
         writable ? ['--overlay', 'memory:1G'] : [],
       ].flat()
     case 'qemu-nbd':

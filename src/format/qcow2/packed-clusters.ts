@@ -25,7 +25,7 @@ export class PackedClusters {
   readonly #decompress: Decompress
   readonly #slots: Slots
   readonly #atOnce: number
-  /** Clusters of which the beginning was read, as many as would be remembered as a whole. */
+  /** Clusters of which all or the beginning was read, as many as would be remembered. */
   readonly #seen: SeenOnce
   /** What packed bytes were read into before, one for each slot at most. */
   readonly #buffers: Uint8Array[] = []
@@ -56,6 +56,27 @@ export class PackedClusters {
     const end = within + target.length
     if (end <= this.#clusterBytes * WORTH_STOPPING && this.#isNew(range.offset))
       return this.#readBeginning(range, within, target)
+    return this.#readRemembered(range, within, target)
+  }
+
+  /**
+   * Fills `target` with whole clusters that are packed one behind the other. They are not remembered
+   * the first time: whoever takes whole clusters has them now, and is on his way through the disk.
+   */
+  readWhole(ranges: readonly PackedRange[], target: Uint8Array): Completion {
+    const isKnown = ranges.map(
+      ({ offset }) => this.#decoded.has(offset) || this.#seen.again(offset),
+    )
+    if (!isKnown.includes(true)) return this.#readNew(ranges, target)
+    const reading = ranges.map((range, i) => {
+      const part = target.subarray(i * this.#clusterBytes, (i + 1) * this.#clusterBytes)
+      return isKnown[i] ? this.#readRemembered(range, 0, part) : this.#readNew([range], part)
+    })
+    return reading.every((each) => each === undefined) ? undefined : settled(reading)
+  }
+
+  /** Out of a cluster that is remembered, or is from now on. */
+  #readRemembered(range: PackedRange, within: number, target: Uint8Array): Completion {
     const cluster = this.#decoded.getOrMake(range.offset, () => this.#decode(range))
     const copy = (cluster: Uint8Array) =>
       target.set(cluster.subarray(within, within + target.length))
@@ -64,11 +85,7 @@ export class PackedClusters {
     return undefined
   }
 
-  /**
-   * Fills `target` with whole clusters that are packed one behind the other. They are not
-   * remembered: whoever takes whole clusters has them now, and is on his way through the disk.
-   */
-  readWhole(ranges: readonly PackedRange[], target: Uint8Array): Promise<void> {
+  #readNew(ranges: readonly PackedRange[], target: Uint8Array): Promise<void> {
     const first = ranges[0]!.offset
     const last = ranges.at(-1)!
     return this.#withPacked(first, last.offset + last.length - first, (packed) =>

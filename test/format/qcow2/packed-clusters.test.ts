@@ -76,6 +76,51 @@ t.test('what is read again is remembered as a whole', async (t) => {
   t.ok(target.equals(disk.subarray(4 * CLUSTER - 512, 4 * CLUSTER)))
 })
 
+t.test('whole clusters are remembered when they are read again, and not before', async (t) => {
+  const { ranges, bytes } = packedDisk()
+  const source = new FaultySource(bytes)
+  const clusters = new PackedClusters(source, 'zlib', CLUSTER, COUNT * CLUSTER)
+  const run = async (first: number, last: number) => {
+    const target = Buffer.alloc((last - first) * CLUSTER)
+    const reading = clusters.readWhole(ranges.slice(first, last), target)
+    await reading
+    t.ok(target.equals(disk.subarray(first * CLUSTER, last * CLUSTER)), `${first} to ${last}`)
+    return reading === undefined
+  }
+  t.notOk(await run(2, 6))
+  t.equal(source.reads.length, 1)
+  t.notOk(await run(5, 7), 'cluster 5 is known, 6 is new')
+  t.equal(source.reads.length, 3)
+  t.ok(await run(5, 6), 'at once')
+  t.notOk(await run(4, 8))
+  t.equal(source.reads.length, 6, '4, 6 and 7')
+  t.ok(await run(4, 7), 'at once')
+})
+
+t.test('runs of whole clusters, in any order and at the same time', async () => {
+  const { ranges, bytes } = packedDisk()
+  const run = fc
+    .tuple(fc.nat(COUNT - 1), fc.integer({ min: 1, max: 4 }))
+    .map(([first, count]) => ({ first, last: Math.min(first + count, COUNT) }))
+  for (const remembered of [1, 4, COUNT]) {
+    const source = new FaultySource(bytes)
+    const clusters = new PackedClusters(source, 'zlib', CLUSTER, remembered * CLUSTER)
+    await fc.assert(
+      fc.asyncProperty(fc.array(run, { maxLength: 20 }), async (runs) => {
+        const results = await Promise.all(
+          runs.map(async ({ first, last }) => {
+            const target = Buffer.alloc((last - first) * CLUSTER)
+            await clusters.readWhole(ranges.slice(first, last), target)
+            return target.equals(disk.subarray(first * CLUSTER, last * CLUSTER))
+          }),
+        )
+        return results.every(Boolean)
+      }),
+      { numRuns: 30 },
+    )
+  }
+})
+
 t.test(
   'the beginning is decompressed alone: what is missing behind it is not looked at',
   async (t) => {
