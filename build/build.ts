@@ -26,7 +26,17 @@ const dist = join(root, 'dist')
  * Afterwards V8 decides by what it found. NODE_OPTIONS may not say it.
  */
 const FIRST_COLLECTION_MEBIBYTES = 64
-const NODE_OPTIONS = [`--initial-old-space-size=${FIRST_COLLECTION_MEBIBYTES}`]
+/**
+ * Where objects begin, a third of it at most. V8 would let it grow to four times as much, which is 30 MB of a
+ * server under load and no faster: what a request leaves behind is garbage at once, and 4 MiB stay in
+ * the cache of the processor.
+ */
+const YOUNG_MEBIBYTES = 4
+/** What Node is told by the executable itself; NODE_OPTIONS of the environment comes beside it. */
+export const NODE_OPTIONS = [
+  `--initial-old-space-size=${FIRST_COLLECTION_MEBIBYTES}`,
+  `--max-semi-space-size=${YOUNG_MEBIBYTES}`,
+]
 
 const BUILDERS = [
   'build.ts',

@@ -21,14 +21,11 @@ const CACHE_SHARE = 1 / 2
 const OVERLAY_SHARE = 1 / 128
 /** Of an overlay on a disk: a number for each free cluster of a terabyte, in arrays that grow. */
 const DISK_OVERLAY_BYTES = 256 * 2 ** 20
-/** Where objects begin; the default is eight times as much, for 4 % less work. */
-const YOUNG_MEBIBYTES = 4
 
 /** The options for Node with which a daemon of these options starts, as its environment has them. */
 export function heapOptions({ cache, overlay }: Pick<Options, 'cache' | 'overlay'>): string {
   const bytes = PROGRAM_BYTES + cache * CACHE_SHARE + overlayBytes(overlay)
-  const mebibytes = Math.ceil(bytes / 2 ** 20)
-  return `--max-old-space-size=${mebibytes} --max-semi-space-size=${YOUNG_MEBIBYTES}`
+  return `--max-old-space-size=${Math.ceil(bytes / 2 ** 20)}`
 }
 
 function overlayBytes(overlay: Options['overlay']): number {

@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { totalmem } from 'node:os'
 import t from 'tap'
-import { build } from '../../build/build.ts'
+import { NODE_OPTIONS, build } from '../../build/build.ts'
 import { heapOptions } from '../../src/cli/heap-limit.ts'
 import { daemonEnvironment } from '../../src/cli/launch.ts'
 import { parseOptions } from '../../src/cli/options.ts'
@@ -12,7 +12,8 @@ const MORE_BYTES = 16 * MEBIBYTE
 
 function limitOf(texts: Parameters<typeof parseOptions>[0]): number {
   const options = parseOptions(texts, String)
-  const { stdout } = spawnSync(process.execPath, ['-p', 'v8.getHeapStatistics().heap_size_limit'], {
+  const words = [...NODE_OPTIONS, '-p', 'v8.getHeapStatistics().heap_size_limit']
+  const { stdout } = spawnSync(process.execPath, words, {
     env: daemonEnvironment(options),
     encoding: 'utf8',
   })
@@ -32,8 +33,8 @@ t.test('the heap of a daemon is bounded by its options', async (t) => {
 })
 
 t.test('the executable takes such options, and V8 keeps to them', async (t) => {
-  const run = (path: string, words: string[], NODE_OPTIONS: string) =>
-    spawnSync(path, words, { env: { ...process.env, NODE_OPTIONS }, encoding: 'utf8' })
+  const run = (path: string, words: string[], options: string) =>
+    spawnSync(path, words, { env: { ...process.env, NODE_OPTIONS: options }, encoding: 'utf8' })
   const executable = await build()
   t.match(run(executable, ['--version'], heapOptions({ cache: 0 })), { status: 0, stderr: '' })
   t.match(run(executable, ['--version'], '--nonsense').stderr, /--nonsense is not allowed/)
