@@ -76,7 +76,7 @@ function commandPage(command: Command, all: readonly Command[], version: string)
     section('NAME', text(`netcow-${name} - ${summary}`)),
     section('SYNOPSIS', `.B netcow ${plain(name)}\n${plain([...operands, '[OPTIONS]'].join(' '))}`),
     section('DESCRIPTION', ...details.map((paragraph) => `.PP\n${text(paragraph)}`)),
-    section('OPTIONS', ...[...options, ...EVERYWHERE].map(option)),
+    section('OPTIONS', ...[...options, ...EVERYWHERE].map((each) => option(each, name))),
     exitStatus(),
     section(
       'SEE ALSO',
@@ -89,15 +89,18 @@ function commandPage(command: Command, all: readonly Command[], version: string)
 
 function kernelCommandLine(version: string): string {
   const words: readonly (readonly [string, string])[] = [
-    ['root=netcow:URL', 'the image; the root is found in it'],
+    [
+      'root=netcow:URL',
+      'the image; the root is found in it: the whole disk, the partition typed as root, or the only one with a Linux file system',
+    ],
     ['rd.netcow=URL', 'the image, beside the usual root='],
     ['netroot=netcow:URL', 'the same'],
     [
       'rd.netcow=LABEL=X:/PATH',
-      'an image on a local disk; also UUID=, PARTLABEL=, PARTUUID=, /dev/X',
+      'an image that is a file on a local disk; also UUID=, PARTLABEL=, PARTUUID=, /dev/X',
     ],
     ...WORDS.map((name) => {
-      const { argument, help } = optionText(name)
+      const { argument, help } = optionText(name, 'boot')
       const more = REPEATABLE.has(name) && !help.includes('repeat') ? '; may be repeated' : ''
       return [`rd.netcow.${name}=${argument ?? ''}`, help + more] as const
     }),
@@ -110,7 +113,7 @@ function kernelCommandLine(version: string): string {
     section(
       'DESCRIPTION',
       text(
-        'netcow.x works as rd.netcow.x, and netcow=URL as rd.netcow=URL. A word that is not known ends the boot with the word that was probably meant. Files are files of the initramfs.',
+        'netcow.x works as rd.netcow.x, and netcow=URL as rd.netcow=URL. A word that is not known ends the boot with the word that was probably meant. Files are files of the initramfs. The root is mounted read-write, into the overlay, unless there is ro; rootflags= and rootfstype= keep their meaning. Without ip= the network comes from DHCP; with several cards BOOTIF= or ip=CARD:dhcp says which one leads to the server.',
       ),
     ),
     section('WORDS', ...words.map(([word, help]) => tagged(`.B ${plain(word)}`, help))),
@@ -118,8 +121,8 @@ function kernelCommandLine(version: string): string {
   ])
 }
 
-function option(name: OptionName): string {
-  const { argument, help } = optionText(name)
+function option(name: OptionName, command: string): string {
+  const { argument, help } = optionText(name, command)
   const word = `.B \\-\\-${plain(name)}`
   return tagged(argument === undefined ? word : `${word} ${plain(argument)}`, help)
 }

@@ -120,3 +120,29 @@ export class StoreFull extends NetcowError {
 export function isNetcowError(error: unknown): error is NetcowError {
   return error instanceof NetcowError
 }
+
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EDQUOT: 'the quota is used up',
+  EISDIR: 'it is a directory',
+  ENAMETOOLONG: 'the name is too long',
+  ENOENT: 'no such file or directory',
+  ENOSPC: 'no space left',
+  ENOTDIR: 'a part of the path is not a directory',
+  EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+}
+
+/** Why the kernel refused something, in words where it is what people run into. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  const code = codeOf(error)
+  return code === undefined ? error.message : (REASONS[code] ?? code)
+}
+
+/** The name of the kernel's error (errno(3)); undefined for what is none. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string'
+    ? error.code
+    : undefined
+}

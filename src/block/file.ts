@@ -1,6 +1,6 @@
 import { constants, readSync } from 'node:fs'
-import { type FileHandle, access, open } from 'node:fs/promises'
-import { SourceRefused, SourceUnavailable } from '../errors.ts'
+import { type FileHandle, access, open, stat } from 'node:fs/promises'
+import { SourceRefused, SourceUnavailable, isNetcowError, reasonOf } from '../errors.ts'
 import {
   type BlockSource,
   type CachedPiece,
@@ -63,8 +63,9 @@ export class FileSource implements BlockSource {
 
   /** Throws `SourceRefused` for what is missing, unreadable, or neither a file nor a disk. */
   static async open(path: string, calls: FileCalls = NONE): Promise<FileSource> {
-    const handle = await open(path).catch((error: NodeJS.ErrnoException) => {
-      throw new SourceRefused(`cannot open the image: ${reason(error)}`, {
+    const handle = await opened(path).catch((error: NodeJS.ErrnoException) => {
+      if (isNetcowError(error)) throw error
+      throw new SourceRefused(`cannot open the image: ${reasonOf(error)}`, {
         where: { path },
         cause: error,
       })
@@ -136,7 +137,7 @@ export class FileSource implements BlockSource {
 
   #unreadable(cause: NodeJS.ErrnoException, offset: number): SourceUnavailable {
     const where = { path: this.#path, offset }
-    return new SourceUnavailable(`cannot read the image: ${reason(cause)}`, { where, cause })
+    return new SourceUnavailable(`cannot read the image: ${reasonOf(cause)}`, { where, cause })
   }
 
   #shorter(offset: number): SourceUnavailable {
@@ -165,13 +166,23 @@ export class FileSource implements BlockSource {
   }
 }
 
+/** To open a pipe, which is no image, is to wait for somebody who writes into it. */
+async function opened(path: string): Promise<FileHandle> {
+  if ((await stat(path)).isFIFO()) throw notAnImage(path)
+  return open(path)
+}
+
 /** How large it is, and whether the kernel tells us what memory has of it. */
 async function seen(handle: FileHandle, path: string): Promise<{ size: number; isOurs: boolean }> {
-  const stat = await handle.stat()
-  const isOurs = stat.uid === process.geteuid?.() || (await mayWrite(path))
-  if (stat.isFile()) return { size: stat.size, isOurs }
-  if (stat.isBlockDevice()) return { size: await blockDeviceSize(handle), isOurs }
-  throw new SourceRefused('the image is neither a file nor a block device', { where: { path } })
+  const stats = await handle.stat()
+  const isOurs = stats.uid === process.geteuid?.() || (await mayWrite(path))
+  if (stats.isFile()) return { size: stats.size, isOurs }
+  if (stats.isBlockDevice()) return { size: await blockDeviceSize(handle), isOurs }
+  throw notAnImage(path)
+}
+
+function notAnImage(path: string): SourceRefused {
+  return new SourceRefused('the image is neither a file nor a block device', { where: { path } })
 }
 
 function mayWrite(path: string): Promise<boolean> {
@@ -195,18 +206,4 @@ export async function blockDeviceSize(handle: FileHandle): Promise<number> {
     else high = middle
   }
   return low
-}
-
-function reason(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case 'ENOENT':
-      return 'no such file'
-    case 'EACCES':
-    case 'EPERM':
-      return 'permission denied'
-    case undefined:
-      return error.message
-    default:
-      return `${error.code}`
-  }
 }

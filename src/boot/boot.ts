@@ -1,4 +1,5 @@
 import type { ChildProcess, SpawnOptions } from 'node:child_process'
+import { statfsSync } from 'node:fs'
 import { totalmem } from 'node:os'
 import { mostDirtyBytes } from '../block/quota.ts'
 import type { Call, Command } from '../cli/command.ts'
@@ -8,6 +9,7 @@ import { parseKernelCommandLine } from '../cli/kernel-command-line.ts'
 import { type Outcome, type Start, launchDaemon, startDaemon } from '../cli/launch.ts'
 import { type OptionTexts, type Options, parseOptions } from '../cli/options.ts'
 import { imageName } from '../cli/plan.ts'
+import { requireRoot } from '../cli/rights.ts'
 import { attachedDevices, readFacts } from '../cli/run-files.ts'
 import { exitCodeOf, lineOf } from '../cli/terminal.ts'
 import { webAddress } from '../cli/web-address.ts'
@@ -65,14 +67,26 @@ async function runBoot(call: Call): Promise<number> {
   return exitCode
 }
 
-/** What goes wrong here must be seen on the console, not in a log that nobody can reach yet. */
+/**
+ * What goes wrong in an initramfs must be seen on the console, not in a log that nobody can reach yet.
+ * Elsewhere somebody has typed the command, and looks at their terminal.
+ */
 function consoleOf({ terminal }: Call): Say {
   const log = KernelLog.open()
-  return log === undefined
-    ? (line, level = 'error') => terminal.say(level, line)
-    : (line, level = 'error') => log.write(level, line)
+  const isRead = log === undefined || !inInitramfs()
+  return (line, level = 'error') => {
+    log?.write(level, line)
+    if (isRead) terminal.say(level, line)
+  }
 }
 type Say = (line: string, level?: 'error' | 'info') => void
+
+/** The types of the file systems that the kernel unpacks an initramfs into (statfs(2)). */
+const IN_MEMORY: ReadonlySet<number> = new Set([0x0102_1994, 0x8584_58f6])
+
+function inInitramfs(): boolean {
+  return IN_MEMORY.has(statfsSync('/').type)
+}
 
 async function takeStages(
   { operands: [operand], options: { stage }, terminal }: Call,
@@ -80,6 +94,7 @@ async function takeStages(
   say: Say,
 ): Promise<number> {
   const words = parseBootWords(commandLine)
+  if (stage !== 'rule') requireRoot('prepare a root')
   switch (stage) {
     case 'check':
       installRule()

@@ -57,6 +57,8 @@ export const IMAGE_OPTIONS: readonly OptionName[] = [
   'proxy',
   'insecure',
 ]
+/** The same, for what looks at all snapshots at once. */
+export const WHOLE_FILE_OPTIONS = IMAGE_OPTIONS.filter((name) => name !== 'snapshot')
 
 /** Sorts the words of a call. Throws `UsageError` with the nearest option for a mistyped one. */
 export function parseCall(
@@ -95,18 +97,36 @@ function parsedWords(command: Command, names: readonly OptionName[], argv: reado
     })
   } catch (error) {
     if (!(error instanceof TypeError && 'code' in error)) throw error
-    throw new UsageError(complaint(command, names, error.message), {
+    throw new UsageError(complaint(command, names, error), {
       advice: `see netcow ${command.name} --help`,
     })
   }
 }
 
-/** Says it in our words where Node's are long, and names the option that was probably meant. */
-function complaint(command: Command, names: readonly OptionName[], message: string): string {
-  const [, unknown] = /^Unknown option '--?([^'= ]+)/.exec(message) ?? []
-  if (unknown === undefined) return message.split(/\.\s|\n/)[0] ?? message
-  const meant = nearest(unknown, names)
-  if (meant !== undefined) return `unknown option --${unknown}, did you mean --${meant}?`
-  const elsewhere = Object.hasOwn(OPTIONS, unknown)
-  return elsewhere ? `netcow ${command.name} takes no --${unknown}` : `unknown option --${unknown}`
+/** Says it in our words, which name the option that was probably meant, or what it takes. */
+function complaint(
+  command: Command,
+  names: readonly OptionName[],
+  { code, message }: Error & { code?: unknown },
+): string {
+  const [, word = ''] = /^(?:Unknown option|Option) '(-[^'= ]+)/.exec(message) ?? []
+  const name = word.replace(/^-+/, '')
+  const known = names.find((candidate) => candidate === name)
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return unknownOption(command, names, word, name)
+  if (known === undefined) return message.split(/\.\s|\n/)[0] ?? message
+  const { argument } = optionText(known)
+  return argument === undefined ? `${word} takes no value` : `${word} needs ${argument}`
+}
+
+function unknownOption(
+  command: Command,
+  names: readonly OptionName[],
+  word: string,
+  name: string,
+): string {
+  const meant = nearest(name, names)
+  if (meant !== undefined) return `unknown option ${word}, did you mean --${meant}?`
+  return Object.hasOwn(OPTIONS, name)
+    ? `netcow ${command.name} takes no ${word}`
+    : `unknown option ${word}`
 }

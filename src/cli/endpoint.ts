@@ -1,5 +1,6 @@
-import { lstatSync, unlinkSync } from 'node:fs'
+import { existsSync, lstatSync, unlinkSync } from 'node:fs'
 import { type Server, connect } from 'node:net'
+import { dirname } from 'node:path'
 import { UsageError } from '../errors.ts'
 import type { Options } from './options.ts'
 
@@ -46,6 +47,7 @@ export async function listen(
       return 'the socket of the service manager'
     case 'socket': {
       const { path } = endpoint
+      requireName(path)
       await removeStale(path)
       await listening(server, () => {
         // The socket is made within the call, and nobody else may have it even for a moment.
@@ -78,6 +80,31 @@ async function listening(server: Server, listen: () => void): Promise<void> {
   })
   listen()
   return promise
+}
+
+/** The longest name of a socket that the kernel knows (unix(7)). */
+const MOST_NAME_BYTES = 107
+
+/** What Node says of these is not what is wrong. Throws `UsageError`. */
+function requireName(path: string): void {
+  const folder = dirname(path)
+  if (Buffer.byteLength(path) > MOST_NAME_BYTES) {
+    throw new UsageError(
+      `cannot listen: the name of a socket has at most ${MOST_NAME_BYTES} bytes`,
+      {
+        where: { path },
+      },
+    )
+  }
+  if (!existsSync(folder)) {
+    throw new UsageError('cannot listen: there is no such folder', { where: { path: folder } })
+  }
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+    throw new UsageError('cannot listen: there is something else than a socket', {
+      where: { path },
+      advice: 'choose another',
+    })
+  }
 }
 
 /** Removes the socket that a server left behind that was killed: one that nobody answers. */

@@ -5,8 +5,12 @@ import { type OptionName, optionText } from './options.ts'
 const LEFT_COLUMNS = 31
 
 export function overview(commands: readonly Command[]): string {
-  const rows = commands.map(({ name, operands, summary }) => {
-    return `  ${[name, ...operands].join(' ').padEnd(24)} ${summary}`
+  const calls = commands.map(({ name, operands }) => [name, ...operands].join(' '))
+  const width = Math.max(...calls.map((call) => call.length))
+  const rows = commands.map(({ summary }, index) => {
+    const [first, ...others] = wrapped(summary, 88 - width - 4)
+    const below = others.map((line) => `\n${' '.repeat(width + 4)}${line}`)
+    return `  ${calls[index]?.padEnd(width)}  ${first}${below.join('')}`
   })
   return [
     'Usage: netcow COMMAND [OPTIONS]',
@@ -23,7 +27,8 @@ export function overview(commands: readonly Command[]): string {
 }
 
 export function commandHelp(command: Command): string {
-  const options = [...command.options, ...EVERYWHERE].flatMap(optionRows)
+  const names = [...command.options, ...EVERYWHERE]
+  const options = names.flatMap((name) => optionRows(name, command.name))
   return [
     `Usage: ${['netcow', command.name, ...command.operands, '[OPTIONS]'].join(' ')}`,
     '',
@@ -31,7 +36,7 @@ export function commandHelp(command: Command): string {
     ...command.details.flatMap((paragraph) => ['', ...wrapped(paragraph)]),
     '',
     ...options,
-    `  ${'--help'.padEnd(28)} this text`,
+    `  ${'--help, -h'.padEnd(28)} this text`,
     '',
   ].join('\n')
 }
@@ -42,8 +47,8 @@ function wrapped(paragraph: string, columns = 88): string[] {
 }
 
 /** What the option is for stands beside it, or below it where it is long. */
-function optionRows(name: OptionName): string[] {
-  const { argument, help } = optionText(name)
+function optionRows(name: OptionName, command: string): string[] {
+  const { argument, help } = optionText(name, command)
   const left = argument === undefined ? `--${name}` : `--${name} ${argument}`
   const right = wrapped(help, 88 - LEFT_COLUMNS).map((line) => `${' '.repeat(LEFT_COLUMNS)}${line}`)
   if (left.length + 3 > LEFT_COLUMNS) return [`  ${left}`, ...right]

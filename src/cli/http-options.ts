@@ -105,10 +105,18 @@ async function tlsOptions(image: ImageName, options: Options): Promise<HttpOptio
 async function checkPem(option: string, path: string, parts: SecureContextOptions): Promise<void> {
   const { createSecureContext } = await import('node:tls')
   const text = parts.key ?? parts.cert ?? parts.ca
+  const what = parts.key === undefined ? 'CERTIFICATE' : 'PRIVATE KEY'
   try {
-    if (typeof text !== 'string' || !text.includes('-----BEGIN ')) throw new Error('no PEM')
+    const begin = new RegExp(`-----BEGIN [A-Z\\d ]*${what}-----`)
+    if (typeof text !== 'string' || !begin.test(text)) throw new Error('no PEM')
     createSecureContext(parts)
   } catch (cause) {
-    throw new UsageError(`${option} is not what it should be, in PEM`, { where: { path }, cause })
+    throw new UsageError(`${option} is not what it should be, in PEM`, {
+      where: { path },
+      ...(parts.key !== undefined && {
+        advice: 'give the key of the certificate, without a passphrase',
+      }),
+      cause,
+    })
   }
 }

@@ -38,6 +38,7 @@ function wholeNumber(expected: string, least: number, most: number) {
 
 const size = parsed('a size such as 64M or 1G', parseSize)
 const path = parsed('a path', nonEmpty)
+const name = parsed('a name', nonEmpty)
 
 function nonEmpty(text: string): string | undefined {
   return text === '' ? undefined : text
@@ -65,7 +66,7 @@ function parseOverlay(text: string): OverlayOption | undefined {
   if (place !== undefined) return { kind: 'local', place }
   if (!text.startsWith('memory:')) return undefined
   const limitBytes = parseSize(text.slice('memory:'.length))
-  return limitBytes === undefined ? undefined : { kind: 'memory', limitBytes }
+  return limitBytes === undefined || limitBytes === 0 ? undefined : { kind: 'memory', limitBytes }
 }
 
 /** `Name: value`, the name in lower case; undefined for anything else. */
@@ -103,13 +104,16 @@ interface OptionText {
   /** The name of its argument; absent for a switch. */
   readonly argument?: string
   readonly help: string
+  /** What is different with a command, or on the kernel command line (`boot`). */
+  readonly with?: Readonly<Record<string, { readonly argument?: string; readonly help: string }>>
 }
 
 export const OPTIONS = {
   format: { argument: 'qcow2|raw', help: 'what the image is; never guessed (default qcow2)' },
   offset: {
     argument: 'N',
-    help: 'the image begins at this byte of the file; for map: where is this byte of the guest',
+    help: 'the image begins at this byte of the file',
+    with: { map: { help: 'where is this byte of the guest' } },
   },
   sizelimit: { argument: 'N', help: 'the image ends after this many bytes' },
   snapshot: { argument: 'NAME', help: 'an internal snapshot, by id or name' },
@@ -126,10 +130,23 @@ export const OPTIONS = {
   overlay: {
     argument: 'memory[:SIZE]|file:PATH|none',
     help: 'where writes go; without it nothing is written',
+    with: {
+      boot: {
+        argument: 'memory[:SIZE]|DISK[:/FILE]|none',
+        help: 'where writes go: memory, half of RAM unless said (the default), an empty disk or partition (/dev/X, LABEL=X, UUID=X, PARTLABEL=X, PARTUUID=X), or a file on one; none: the disk is read-only',
+      },
+    },
   },
   'read-only': { help: 'refuse writes' },
   cache: { argument: 'SIZE', help: 'how much of the image is kept in RAM (default 64M)' },
-  timeout: { argument: 'SECONDS', help: 'how long to wait for an absent server at open' },
+  timeout: {
+    argument: 'SECONDS',
+    help: 'how long to wait for an absent server at open (default 30)',
+    with: {
+      attach: { help: 'how long to wait for an absent server at open (default: for ever)' },
+      boot: { help: 'give up when the server does not answer at boot (default: never)' },
+    },
+  },
   mirror: {
     argument: 'URL',
     help: 'another place of the same file, proven by ETag or digest; may be repeated',
@@ -168,6 +185,11 @@ export const OPTIONS = {
   onfail: {
     argument: 'shell|reboot|poweroff',
     help: 'what follows a failed boot, or a source away for --timeout (default shell: nothing)',
+    with: {
+      boot: {
+        help: 'what follows a failed boot (default shell: what the initramfs always does); with rd.netcow.timeout=, also a server that is away for so long later',
+      },
+    },
   },
   pause: { argument: 'SECONDS', help: 'how long to wait before anything else' },
   stage: {
@@ -186,8 +208,10 @@ export const REPEATABLE: ReadonlySet<OptionName> = new Set<OptionName>([
   'mirror',
 ])
 
-export function optionText(name: OptionName): OptionText {
-  return OPTIONS[name]
+/** @param use the name of a command; `boot` for the kernel command line */
+export function optionText(name: OptionName, use = ''): OptionText {
+  const text: OptionText = OPTIONS[name]
+  return { ...text, ...text.with?.[use] }
 }
 
 const flag = z._default(z.boolean(), false)
@@ -196,7 +220,7 @@ const Options = z.object({
   format: z._default(parsed(FORMAT_NAMES.join(' or '), formatName), 'qcow2'),
   offset: z._default(size, 0),
   sizelimit: z.optional(size),
-  snapshot: z.optional(path),
+  snapshot: z.optional(name),
   backing: z._default(z.array(parsed('none, same-origin, a path or a URL', nonEmpty)), []),
   'data-file': z.optional(path),
   'luks-key-file': z.optional(path),
@@ -207,7 +231,7 @@ const Options = z.object({
   overlay: z.optional(parsed('memory, memory:SIZE, file:PATH, a disk or none', parseOverlay)),
   'read-only': flag,
   cache: z._default(size, 64 * 2 ** 20),
-  timeout: z.optional(wholeNumber('seconds', 0, DAY_S * 365)),
+  timeout: z.optional(wholeNumber('a number of seconds', 0, DAY_S * 365)),
   connections: z._default(wholeNumber('a number from 1 to 64', 1, 64), 8),
   identity: z._default(oneOf(['etag', 'length']), 'etag'),
   header: z._default(z.array(parsed("'Name: value'", parseHeader)), []),

@@ -3,6 +3,7 @@ import { UsageError } from '../errors.ts'
 import type { ImageName } from '../image-name.ts'
 import type { DevicePlan, ImagePlan, Permission } from '../plan.ts'
 import { httpOptions } from './http-options.ts'
+import { nearest } from './nearest.ts'
 import type { Options } from './options.ts'
 import { overlayPlan } from './overlay-plan.ts'
 import { parseSize } from './size.ts'
@@ -18,7 +19,8 @@ export function imageName(text: string): ImageName {
     if (sizeBytes !== undefined && sizeBytes > 0) return { kind: 'memory', sizeBytes }
     throw new UsageError(`'${text}' has no size`, { advice: 'write it like memory:64M' })
   }
-  if (!/^[a-z][a-z\d+.-]*:\/\//i.test(text)) return { kind: 'file', path: text }
+  if (text === '') throw new UsageError('the name of the image is empty')
+  if (!/^(?:https?:|[a-z][a-z\d+.-]*:\/\/)/i.test(text)) return { kind: 'file', path: text }
   return { kind: 'url', url: webAddress(text) }
 }
 
@@ -30,7 +32,8 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
   const name = imageName(image)
   return {
     image: name,
-    format: options.format,
+    // There is nothing in it that could be of another format.
+    format: name.kind === 'memory' ? 'raw' : options.format,
     offset: options.offset,
     ...(sizelimit === undefined ? {} : { sizeLimit: sizelimit }),
     cacheBytes: options.cache,
@@ -48,6 +51,12 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
 function permissions(words: readonly string[]): Permission[] {
   return words.flatMap((word): Permission[] => {
     if (word === 'none') return []
+    const meant = /[./]/.test(word) ? undefined : nearest(word, ['none', 'same-origin'])
+    if (meant !== undefined && meant !== word) {
+      throw new UsageError(`--backing ${word}: did you mean ${meant}?`, {
+        advice: `write ./${word} if it is a file`,
+      })
+    }
     return [word === 'same-origin' ? { kind: word } : { kind: 'image', image: imageName(word) }]
   })
 }

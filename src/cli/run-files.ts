@@ -1,6 +1,14 @@
-import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import * as z from 'zod/mini'
-import { DeviceNotOurs } from '../errors.ts'
+import { DeviceNotOurs, KernelRefused, codeOf } from '../errors.ts'
 import { DeviceFacts } from './device-status.ts'
 
 /**
@@ -32,8 +40,10 @@ export function resumeArgv({ argv, index }: ResumeRecord): string[] {
   return [...argv, `--resume=/dev/nbd${index}`]
 }
 
+/** Everyone may look into it, whatever the umask of whoever was the first to attach something. */
 export function makeRunDirectory(): void {
-  mkdirSync(RUN_DIRECTORY, { recursive: true, mode: 0o755 })
+  const made = mkdirSync(RUN_DIRECTORY, { recursive: true })
+  if (made !== undefined) chmodSync(RUN_DIRECTORY, 0o755)
 }
 
 export function writeFacts(index: number, facts: DeviceFacts): void {
@@ -80,6 +90,7 @@ function replace(name: string, content: unknown, mode: number): void {
   const path = `${RUN_DIRECTORY}/${name}`
   rmSync(`${path}.new`, { force: true })
   writeFileSync(`${path}.new`, `${JSON.stringify(content)}\n`, { mode })
+  chmodSync(`${path}.new`, mode)
   renameSync(`${path}.new`, path)
 }
 
@@ -87,7 +98,7 @@ function read(name: string, index: number): unknown {
   try {
     return JSON.parse(readFileSync(`${RUN_DIRECTORY}/${name}`, 'utf8'))
   } catch (cause) {
-    if (!isMissing(cause)) throw cause
+    if (!isMissing(cause)) throw forRoot(cause)
     throw new DeviceNotOurs('the device was not attached by netcow', {
       where: { device: `/dev/nbd${index}` },
       advice: 'see netcow list',
@@ -101,10 +112,19 @@ function listed(): string[] {
     return readdirSync(RUN_DIRECTORY)
   } catch (error) {
     if (isMissing(error)) return []
-    throw error
+    throw forRoot(error)
   }
 }
 
 function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+  return codeOf(error) === 'ENOENT'
+}
+
+/** Said to others than root where the directory was closed to them. */
+function forRoot(cause: unknown): unknown {
+  if (codeOf(cause) !== 'EACCES') return cause
+  return new KernelRefused(`only root may look into ${RUN_DIRECTORY}`, {
+    advice: 'run it with sudo',
+    cause,
+  })
 }

@@ -1,7 +1,7 @@
 import { type FileHandle, constants, open, stat } from 'node:fs/promises'
 import { UsageError } from '../errors.ts'
 import type { Terminal } from './terminal.ts'
-import { writeAll } from './write-all.ts'
+import { unwritten, writeAll } from './write-all.ts'
 
 /** Takes the bytes of a disk in order, for what the user named as the place of a copy. */
 export interface Sink extends AsyncDisposable {
@@ -141,6 +141,5 @@ function* zeroes(length: number): Generator<Uint8Array> {
 }
 
 function unwritable(path: string, cause: unknown): never {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  throw new UsageError(`cannot write the copy: ${reason}`, { where: { path }, cause })
+  throw unwritten('the copy', cause, { path })
 }

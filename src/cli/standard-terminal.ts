@@ -1,7 +1,6 @@
 import { fstatSync } from 'node:fs'
-import { UsageError } from '../errors.ts'
 import { LEVELS, type Level, type Terminal } from './terminal.ts'
-import { writeAll } from './write-all.ts'
+import { unwritten, writeAll } from './write-all.ts'
 
 const STANDARD_OUTPUT = 1
 
@@ -19,8 +18,7 @@ export class StandardTerminal implements Terminal {
     try {
       writeAll(STANDARD_OUTPUT, typeof text === 'string' ? Buffer.from(text) : text)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new UsageError(`cannot write to standard output: ${reason}`, { cause })
+      throw unwritten('to standard output', cause)
     }
   }
 

@@ -28,6 +28,9 @@ export const COMMANDS: Commands = {
 /** Not for people: `netcow attach` and `netcow boot` start it. */
 const DAEMON: Commands = { daemon: async () => (await import('./daemon.ts')).daemon }
 
+const VERSION = `netcow ${manifest.version}\n`
+const HELP: readonly string[] = ['--help', '-h']
+
 /** Finds the command, runs it, and turns what it throws into one line and an exit code. */
 export async function runTool(
   argv: readonly string[],
@@ -37,16 +40,17 @@ export async function runTool(
   const terminal = new StandardTerminal()
   const commands = { ...COMMANDS, ...more }
   try {
-    const [word, ...rest] = argv
-    if (word === '--version') return await print(`netcow ${manifest.version}\n`)
-    if (word === undefined || word === '--help' || word === 'help') {
+    requireText(argv)
+    const [word, ...rest] = argv[0] === 'help' && argv[1] ? [argv[1], '--help'] : argv
+    if (word === '--version' || word === '-V') return await print(VERSION)
+    if (word === undefined || HELP.includes(word) || word === 'help') {
       return await print(overview(await Promise.all(Object.values(commands).map((load) => load()))))
     }
     const known = { ...commands, ...DAEMON, ...hidden }
     const command = Object.hasOwn(known, word) ? await known[word]?.() : undefined
     if (command === undefined) throw unknownCommand(word, Object.keys(commands))
-    if (rest.includes('--help')) return await print(commandHelp(command))
-    if (rest.includes('--version')) return await print(`netcow ${manifest.version}\n`)
+    if (rest.some((other) => HELP.includes(other))) return await print(commandHelp(command))
+    if (rest.includes('--version')) return await print(VERSION)
     const { operands, options } = parseCall(command, rest)
     terminal.level = options.log
     return await command.run({ operands, options, terminal, argv: rest })
@@ -62,10 +66,20 @@ export async function runTool(
   }
 }
 
+/** Node has put a replacement for what is no text, and a file of the name that results is another one. */
+function requireText(argv: readonly string[]): void {
+  const word = argv.find((each) => each.includes('\uFFFD'))
+  if (word === undefined) return
+  throw new UsageError(`'${word}' is not in UTF-8`, {
+    advice: 'give the file another name, or a link with one',
+  })
+}
+
 function unknownCommand(word: string, names: readonly string[]): UsageError {
-  const meant = nearest(word, names)
+  const meant = nearest(word, word.startsWith('-') ? ['--help', '--version'] : names)
+  const what = word.startsWith('-') ? 'option' : 'command'
   return new UsageError(
-    `unknown command '${word}'${meant === undefined ? '' : `, did you mean '${meant}'?`}`,
+    `unknown ${what} '${word}'${meant === undefined ? '' : `, did you mean '${meant}'?`}`,
     { advice: 'see netcow --help' },
   )
 }

@@ -33,6 +33,7 @@ export class Mirrors implements BlockSource {
   /** Places that are being compared with the original just now. */
   readonly #looking = new Set<Server>()
   readonly #saidAtMs = new Map<Server, number>()
+  #isClosed = false
 
   private constructor(
     servers: readonly Server[],
@@ -149,6 +150,7 @@ export class Mirrors implements BlockSource {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true
     return this.#transport[Symbol.asyncDispose]()
   }
 
@@ -272,7 +274,7 @@ export class Mirrors implements BlockSource {
   }
 
   #failed(server: Server, error: unknown): void {
-    if (!isNetcowError(error)) return
+    if (!isNetcowError(error) || this.#isClosed) return
     server.failed(error)
     if (error instanceof SourceChanged) this.#original.changed()
     if (this.#servers.length === 1) return

@@ -39,6 +39,11 @@ export function errorOfStatus(
 }
 
 const REFUSALS: Readonly<Record<number, readonly [what: string, advice: string]>> = {
+  // What nginx says to who shows no certificate, or has written http:// for its port of https.
+  400: [
+    'the server answers 400',
+    'check the URL, and whether it wants https:// or a client certificate',
+  ],
   401: ['the server wants credentials (401)', 'give them with --header-file'],
   403: ['the server forbids it (403)', 'check its permissions or give credentials'],
   404: ['no such file on the server (404)', 'check the URL'],

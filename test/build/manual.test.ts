@@ -33,3 +33,16 @@ t.test('every option is in a page as it is typed', async (t) => {
     t.ok(all.includes(`\\-\\-${typed}`) || all.includes(`rd.netcow.${typed}=`), name)
   }
 })
+
+t.test(
+  'what options mean elsewhere is not said of the kernel command line, nor of commands',
+  async (t) => {
+    const page = (name: string) => pages.find(([each]) => each === name)?.[1] ?? ''
+    t.match(page('netcow.cmdline.7'), /rd\.netcow\.overlay=memory.*DISK.*\n.*half of RAM/)
+    t.match(page('netcow.cmdline.7'), /rd\.netcow\.timeout=.*\n.*default: never/)
+    t.match(page('netcow-attach.1'), /timeout .*\n.*default: for ever/)
+    t.match(page('netcow-copy.1'), /timeout .*\n.*default 30/)
+    t.match(page('netcow-map.1'), /offset N\n.*byte of the guest/)
+    for (const [name, text] of pages) t.notMatch(text, /for map:/, name)
+  },
+)

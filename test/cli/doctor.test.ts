@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { release, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -65,6 +65,8 @@ t.test('a boot is refused what memory can never hold, and warned of what it may 
 t.test('an image is looked at down to its contents', async (t) => {
   await using server = await RangeServer.open()
   server.put('/good', { file: 'test/fixtures/images/ext2.qcow2' })
+  const bytes = readFileSync('test/fixtures/images/ext2.qcow2')
+  server.put('/part', bytes.subarray(0, bytes.length / 2))
   server.put('/text', Buffer.from('<html>no such page</html>'.repeat(10)))
   const options = parseOptions({ timeout: '0' }, String)
   const of = async (path: string) => {
@@ -75,8 +77,13 @@ t.test('an image is looked at down to its contents', async (t) => {
   t.ok(good.every(({ verdict }) => verdict === 'good'))
   t.match(good.map(({ subject }) => subject).at(-1), 'contents')
   t.match(good.find(({ subject }) => subject === 'server')?.found, /known by "/)
+  t.match(
+    (await of('/part')).find(({ subject }) => subject === 'tables'),
+    { verdict: 'bad', found: /beyond the end of the file/, exitCode: 4 },
+    'what came only in part',
+  )
   t.match((await of('/text')).at(-1), { verdict: 'bad', exitCode: 4 })
   t.match((await of('/missing')).at(-1), { verdict: 'bad', exitCode: 3 })
   server.onRequest = () => ({ kind: 'ignore-range' })
-  t.match(await of('/good'), [{}, {}, { subject: 'server', verdict: 'warning' }, {}, {}])
+  t.match(await of('/good'), [{}, {}, { subject: 'server', verdict: 'warning' }, {}, {}, {}])
 })

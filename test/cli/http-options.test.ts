@@ -101,11 +101,12 @@ t.test('certificates are looked at before anything is opened', async (t) => {
   const stranger = file('stranger.pem', (await authority.issue('DNS:other')).key)
   const wrong: readonly (readonly [OptionTexts, RegExp])[] = [
     [{ ca: file('no.pem', 'hello') }, /--ca is not what it should be/],
+    [{ ca: stranger }, /--ca is not what it should be/],
     [{ ...texts, 'client-key': texts.ca }, /--client-key is not/],
     [{ ...texts, 'client-key': stranger }, /--client-key is not/],
     [{ 'client-cert': texts['client-cert'] }, /go together/],
-    [{ ca: join(directory, 'missing') }, /--ca cannot be read: ENOENT/],
-    [{ mirror: ['ftp://mirror.test/x'] }, /neither a path nor an http/],
+    [{ ca: join(directory, 'missing') }, /--ca cannot be read: no such file or directory/],
+    [{ mirror: ['ftp://mirror.test/x'] }, /is not an http or https URL/],
   ]
   for (const [options, message] of wrong) await t.rejects(parsed(options), { message })
 })

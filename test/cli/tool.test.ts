@@ -30,6 +30,9 @@ async function netcow(...argv: string[]) {
 
 const raw = join(directory, 'raw')
 const image = join(directory, 'image.qcow2')
+const pipe = join(directory, 'pipe')
+execFileSync('mkfifo', [pipe])
+const root = process.getuid?.() === 0
 writeFileSync(raw, Buffer.concat([patterned(200_000), Buffer.alloc(500_000), patterned(324_000)]))
 execFileSync('qemu-img', ['convert', '-c', '-f', 'raw', '-O', 'qcow2', raw, image])
 const server = await RangeServer.open({
@@ -67,16 +70,37 @@ t.test('each failure is one line and its exit code', async (t) => {
     [['info', image, '--chache', '1'], 2, /did you mean --cache/],
     [['info', image, '--cache', 'x'], 2, /--cache takes a size/],
     [['info', '--socket', 'x', image], 2, /takes no --socket/],
+    [['info', image, '--snapshot', 'x'], 2, /takes no --snapshot/],
+    [['info', image, '-j'], 2, /unknown option -j;/],
+    [['info', image, '--json=yes'], 2, /--json takes no value/],
+    [['info', image, '--cache', '--json'], 2, /--cache needs SIZE/],
+    [['map', image, '--snapshot', ''], 2, /--snapshot takes a name/],
+    [['map', image, '--backing', 'sameorigin'], 2, /did you mean same-origin/],
+    [['--verison'], 2, /did you mean '--version'/],
+    [['info', ''], 2, /name of the image is empty/],
+    [['info', directory], 3, /neither a file nor a block device/],
+    [['info', pipe], 3, /neither a file nor a block device/],
+    [['info', 'http:/host/image'], 2, /not a sound URL.*http:\/\/SERVER/],
+    [['info', 'http:///image'], 2, /not a sound URL/],
+    [['info', 'http://host:65536/image'], 2, /not a sound URL.*65535/],
+    [['info', 'htp://host/image'], 2, /not an http or https URL/],
     [['serve', image], 2, /exactly one of/],
     [['serve', image, '--stdio', '--read-only', '--overlay', 'memory'], 2, /contradict/],
     [['serve', 'memory:1M', '--stdio', '--overlay', 'memory'], 2, /without --overlay/],
-    [['info', '/nonexistent'], 3, /no such file \(path \/nonexistent\)/],
+    [['info', '/nonexistent'], 3, /no such file or directory \(path \/nonexistent\)/],
     [['info', url('/missing')], 3, /no such file on the server \(404\) \(url http/],
     [['info', url('/page.html')], 4, /not a QCOW2 image/],
     [['info', 'http://127.0.0.1:1/x', '--timeout', '0'], 3, /refuses the connection/],
-    [['copy', image, '/nonexistent/out'], 2, /cannot write the copy/],
+    [['copy', image, '/nonexistent/out'], 2, /cannot write the copy: no such file or directory/],
+    [['serve', image, '--socket', join(directory, 'no/socket')], 2, /no such folder \(path/],
+    [['serve', image, '--socket', image], 2, /something else than a socket/],
+    [['serve', image, '--socket', 'x'.repeat(108)], 2, /at most 107 bytes/],
+    [['serve', image, '--stdio', '--overlay', 'memory:0'], 2, /--overlay takes/],
     [['detach', '/dev/sda'], 2, /not an nbd device/],
     [['detach'], 2, /needs a device or --all/],
+    root
+      ? [['boot', '--stage', 'leave'], 2, /needs the directory/]
+      : [['boot', '--stage', 'leave'], 5, /only root may/],
   ]
   const results = await Promise.all(cases.map(([argv]) => netcow(...argv)))
   for (const [index, [argv, code, line]] of cases.entries()) {
@@ -134,6 +158,28 @@ t.test('every command explains itself', async (t) => {
     t.match(helps[index], { code: 0, stdout: /^Usage: netcow/ })
   }
   t.match(await netcow('--version'), { code: 0, stdout: /^netcow \d+\.\d+\.\d+\n$/ })
+  t.match(await netcow('info', '-h'), helps[3]!)
+  t.match(await netcow('help', 'info'), helps[3]!)
+  t.match(await netcow('-h'), { code: 0, stdout })
+})
+
+t.test('a name that is no text is refused, not mistaken for another', async (t) => {
+  const script = '"$1" copy "$2" "$(printf "$3/\\351")"'
+  const call = run('sh', ['-c', script, 'sh', executable, image, directory])
+  const failed = await call.catch((error: { code: number; stderr: string }) => error)
+  t.match(failed, { code: 2, stderr: /is not in UTF-8; give the file another name/ })
+})
+
+t.test('an empty device in memory needs no word for its format', async (t) => {
+  t.match(await netcow('map', '--json', 'memory:64K'), { code: 0, stdout: /"length":65536/ })
+})
+
+t.test('what only root may look into is said to others', { skip: !root }, async (t) => {
+  const script =
+    'mount -t tmpfs netcow /run && mkdir -m 700 /run/netcow && exec setpriv --reuid 65534 "$1" list'
+  const call = run('unshare', ['--mount', 'sh', '-c', script, 'sh', executable])
+  const failed = await call.catch((error: { code: number; stderr: string }) => error)
+  t.match(failed, { code: 5, stderr: /only root may look into \/run\/netcow; run it with sudo/ })
 })
 
 t.test('serve ends in good order on SIGTERM and keeps its socket to itself', async (t) => {

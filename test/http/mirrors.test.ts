@@ -83,6 +83,25 @@ t.test('a mirror with the same strong ETag takes over when the server dies', asy
   t.ok(pair.lines.length <= 4, 'it is said once')
 })
 
+t.test('a read that ends with the source is no failure of a server', async (t) => {
+  await using pair = await Pair.open()
+  const source = await pair.source()
+  await settled(source, pair)
+  const { promise: asked, resolve } = Promise.withResolvers<void>()
+  for (const server of [pair.near, pair.far]) {
+    server.onRequest = () => {
+      resolve()
+      return { kind: 'stall' }
+    }
+  }
+  const reading = source.read(new Uint8Array(5000), 0)
+  const ended = t.rejects(reading, SourceUnavailable)
+  await asked
+  await source[Symbol.asyncDispose]()
+  await ended
+  t.strictSame(pair.lines, [])
+})
+
 t.test('a server that died is left alone, tried again later, and used again', async (t) => {
   await using pair = await Pair.open()
   await using source = await pair.source({ clock: pair.clock })

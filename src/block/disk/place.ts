@@ -1,5 +1,5 @@
 import { type FileHandle, constants, open } from 'node:fs/promises'
-import { SourceRefused, StoreFull } from '../../errors.ts'
+import { SourceRefused, StoreFull, reasonOf } from '../../errors.ts'
 import { blockDeviceSize } from '../file.ts'
 
 /** Where an overlay lies; read and written at positions, whole or not at all. */
@@ -39,7 +39,7 @@ export class LocalPlace implements Place {
     const { O_RDWR, O_CREAT, O_EXCL } = constants
     const refused = (cause: NodeJS.ErrnoException) => {
       const busy = cause.code === 'EBUSY'
-      const reason = busy ? 'something else uses it' : (cause.code ?? cause.message)
+      const reason = busy ? 'something else uses it' : reasonOf(cause)
       throw new SourceRefused(`cannot open the overlay: ${reason}`, { where: { path }, cause })
     }
     const first = await open(path, O_RDWR | O_CREAT, 0o600).catch(refused)

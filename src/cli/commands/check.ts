@@ -3,7 +3,7 @@ import type { CheckReport } from '../../format/check-report.ts'
 import { check as checkImage } from '../../format/registry.ts'
 import { printable } from '../../image-name.ts'
 import { openSource } from '../../stack.ts'
-import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { type Call, type Command, WHOLE_FILE_OPTIONS } from '../command.ts'
 import { imagePlan } from '../plan.ts'
 
 /** As qemu-img check has them: 0 sound, 2 corrupt, 3 leaks; ours for a corrupt image is 4. */
@@ -16,7 +16,7 @@ export const check: Command = {
     'Looks for entries that are misaligned, out of range or overlap; with --refcounts also compares every reference count. Nothing is repaired.',
   ],
   operands: ['IMAGE'],
-  options: ['json', 'refcounts', ...IMAGE_OPTIONS],
+  options: ['json', 'refcounts', ...WHOLE_FILE_OPTIONS],
   run: runCheck,
 }
 

@@ -5,7 +5,7 @@ import { describe } from '../../format/registry.ts'
 import { type ImageName, fullName, printable } from '../../image-name.ts'
 import type { ImagePlan } from '../../plan.ts'
 import { ChainPlans, type Report, openSource } from '../../stack.ts'
-import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { type Call, type Command, WHOLE_FILE_OPTIONS } from '../command.ts'
 import { imagePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
 
@@ -23,7 +23,7 @@ export const info: Command = {
     'Prints what qemu-img info prints, in the same words, and with --json under the same keys. What is below the image is described with --backing-chain, as far as --backing lets it be opened.',
   ],
   operands: ['IMAGE'],
-  options: ['json', 'backing-chain', ...IMAGE_OPTIONS],
+  options: ['json', 'backing-chain', ...WHOLE_FILE_OPTIONS],
   run: runInfo,
 }
 

@@ -26,7 +26,7 @@ export const serve: Command = {
   summary: 'serve an image to NBD clients',
   details: [
     'Clients connect to a Unix socket (--socket), to TCP (--listen), to what is connected to standard input (--stdio), or to the sockets of a service manager (LISTEN_FDS).',
-    'Nothing can be written unless --overlay says where writes go. SIGTERM ends it once what is under way has been answered.',
+    'Nothing can be written unless --overlay says where writes go. With --log info it says where it listens. SIGTERM ends it once what is under way has been answered.',
   ],
   operands: ['IMAGE'],
   options: [

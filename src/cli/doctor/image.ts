@@ -1,5 +1,5 @@
 import { isNetcowError } from '../../errors.ts'
-import { describe } from '../../format/registry.ts'
+import { check, describe } from '../../format/registry.ts'
 import type { BlockSource } from '../../block/source.ts'
 import { printable } from '../../image-name.ts'
 import type { ImagePlan } from '../../plan.ts'
@@ -12,6 +12,10 @@ const MOST_BYTES = 8 * 2 ** 20
 const READ_BYTES = 2 ** 20
 /** Below this a boot of a small system takes minutes. */
 const SLOW_BYTES_PER_SECOND = 2 ** 20
+/** Less than this says nothing about a line. */
+const LEAST_BYTES = 2 ** 17
+/** Of an image that is. */
+const INVALID = 4
 
 /** Looks at the file, at how fast it comes, and whether what is in it can be used. */
 export async function checkImage(plan: ImagePlan, report: Report): Promise<Finding[]> {
@@ -23,7 +27,9 @@ export async function checkImage(plan: ImagePlan, report: Report): Promise<Findi
     findings.push(await speed(source), ...servers(plan, states()))
     const { format, 'virtual-size': size } = await describe(source, plan.format)
     findings.push(good('format', `${format}, a disk of ${formatSize(size)}`))
-    await using _image = await openForReading(plan, report)
+    findings.push(...(await tables(source, plan.format)))
+    // What there is to say about its servers has been said.
+    await using _image = await openForReading(plan, () => {})
     findings.push(good('contents', 'everything that the image uses is known'))
   } catch (error) {
     if (!isNetcowError(error)) throw error
@@ -32,6 +38,17 @@ export async function checkImage(plan: ImagePlan, report: Report): Promise<Findi
     )
   }
   return findings
+}
+
+/** Whether all that the image refers to is there: of a file that came only in part it is not. */
+async function tables(source: BlockSource, format: ImagePlan['format']): Promise<Finding[]> {
+  const report = await check(source, { format, refcounts: false })
+  if (report === undefined) return []
+  const [first] = report.problems
+  if (first === undefined) return [good('tables', 'all that they refer to is in the file')]
+  const found = `${report.corruptions} errors, the first: ${first.what}`
+  const advice = 'see netcow check; the file may have come only in part: compare its length'
+  return [bad('tables', found, advice, INVALID)]
 }
 
 /** From the middle of the file, which nobody has asked for yet. */
@@ -45,7 +62,7 @@ async function speed(source: BlockSource): Promise<Finding> {
   }
   const perSecond = bytes / Math.max((performance.now() - began) / 1000, 1e-6)
   const found = `${formatSize(perSecond)}/s over ${formatSize(bytes)}`
-  if (perSecond >= SLOW_BYTES_PER_SECOND) return good('speed', found)
+  if (bytes < LEAST_BYTES || perSecond >= SLOW_BYTES_PER_SECOND) return good('speed', found)
   return warning('speed', found, 'expect a boot to take minutes')
 }
 
