@@ -128,3 +128,25 @@ t.test('overlaps are found without reference counts', async (t) => {
     problems: [{ what: /overlaps/, where: { entry: L2, offset: L2 } }],
   })
 })
+
+t.test('snapshots that share a table cost no more than one of them', async (t) => {
+  const SNAPSHOTS = 1000
+  const L1_ENTRIES = 4 * 2 ** 20
+  await qemu.create('sharing', { size: '1M', with: { cluster_size: 4096 } })
+  await qemu.io('sharing', ['write -P 1 0 64k'])
+  await qemu.img('snapshot', '-c', 'one', 'sharing')
+  const image = Buffer.from(await qemu.bytes('sharing'))
+  const table = Number(image.readBigUInt64BE(64))
+  const entry = Buffer.alloc(72)
+  image.copy(entry, 0, table)
+  entry.writeUInt32BE(L1_ENTRIES, 8)
+  const clusters = Math.ceil(image.length / 4096)
+  const snapshots = Buffer.concat(Array.from({ length: SNAPSHOTS }, () => entry))
+  image.writeUInt32BE(SNAPSHOTS, 60)
+  image.writeBigUInt64BE(BigInt(clusters * 4096), 64)
+  const gap = Buffer.alloc(clusters * 4096 - image.length)
+  const source = new BytesSource(Buffer.concat([image, gap, snapshots]))
+  const report = await check(source, { refcounts: false })
+  t.ok(report && report.corruptions >= SNAPSHOTS - 1)
+  t.ok(source.readBytes < 10 * source.size, `${source.readBytes} bytes of ${source.size}`)
+})

@@ -7,6 +7,7 @@ import { type Geometry, geometryOf } from '../geometry.ts'
 import type { Qcow2Head } from '../head.ts'
 import { readSnapshots } from '../snapshots.ts'
 import type { L1Place } from '../tables.ts'
+import { Stretches } from './stretches.ts'
 
 /** What a stretch of the file is used for. Tables hold what the format needs to find the rest. */
 export type Use =
@@ -135,7 +136,15 @@ export class Walk {
     if (!last) return
     const offset = header.snapshots_offset
     yield [{ use: 'snapshot table', offset, length: last.end - offset, entry: 64 }]
-    for (const { l1, end } of snapshots) yield* this.#tree(l1, end, false)
+    const walked = new Stretches()
+    walked.add(header.l1_table_offset, header.l1_size * 8)
+    for (const { l1, end } of snapshots) {
+      const length = l1.count * 8
+      if (walked.add(l1.offset, length)) yield* this.#tree(l1, end, false)
+      // That it overlaps is what will be told. What is in it has been told, or thousands of snapshots
+      // could make us read the same megabytes for each of them.
+      else yield [{ use: 'L1 table', offset: l1.offset, length, entry: end, active: false }]
+    }
   }
 
   async *#refcounts(): AsyncGenerator<readonly Reference[]> {
