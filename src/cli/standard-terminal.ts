@@ -1,4 +1,5 @@
 import { fstatSync } from 'node:fs'
+import { plain } from './plain.ts'
 import { LEVELS, type Level, type Terminal } from './terminal.ts'
 import { unwritten, writeAll } from './write-all.ts'
 
@@ -24,7 +25,9 @@ export class StandardTerminal implements Terminal {
 
   say(level: Level, line: string): void {
     if (LEVELS.indexOf(level) > LEVELS.indexOf(this.level)) return
-    process.stderr.write(`netcow: ${line}\n`)
+    // A stack has several lines.
+    const shown = line.split('\n').map(plain).join('\n')
+    process.stderr.write(`netcow: ${shown}\n`)
   }
 
   draw(text: string): void {

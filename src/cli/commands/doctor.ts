@@ -2,6 +2,7 @@ import { checkImage } from '../doctor/image.ts'
 import type { Finding } from '../doctor/finding.ts'
 import { THIS_MACHINE, checkMachine } from '../doctor/machine.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
+import { plain } from '../plain.ts'
 import { imagePlan } from '../plan.ts'
 
 export const doctor: Command = {
@@ -37,7 +38,7 @@ function lines(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map(({ subject }) => subject.length))
   return findings
     .map(({ subject, verdict, found, advice }) => {
-      const line = `${MARKS[verdict]}  ${subject.padEnd(width)}  ${found}`
+      const line = plain(`${MARKS[verdict]}  ${subject.padEnd(width)}  ${found}`)
       return advice === undefined ? `${line}\n` : `${line}; ${advice}\n`
     })
     .join('')

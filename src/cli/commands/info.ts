@@ -6,6 +6,7 @@ import { type ImageName, fullName, printable } from '../../image-name.ts'
 import type { ImagePlan } from '../../plan.ts'
 import { ChainPlans, type Report, openSource } from '../../stack.ts'
 import { type Call, type Command, WHOLE_FILE_OPTIONS } from '../command.ts'
+import { plain } from '../plain.ts'
 import { imagePlan } from '../plan.ts'
 import { formatSize } from '../size.ts'
 
@@ -93,7 +94,7 @@ function forPeople(told: Info): string {
     ...(specific === undefined ? [] : ['Format specific information:', ...indented(specific.data)]),
     ...headerLines(told),
   ]
-  return `${lines.join('\n')}\n`
+  return `${lines.map(plain).join('\n')}\n`
 }
 
 function backingFile({ 'backing-filename': inside, 'full-backing-filename': full }: Info) {

@@ -9,6 +9,7 @@ import type { ImagePlan } from '../../plan.ts'
 import { ChainPlans, type Report, openForReading, openSource } from '../../stack.ts'
 import { type Call, type Command, IMAGE_OPTIONS } from '../command.ts'
 import { asking } from '../passphrase.ts'
+import { plain } from '../plain.ts'
 import { imagePlan } from '../plan.ts'
 import type { Terminal } from '../terminal.ts'
 
@@ -56,10 +57,7 @@ async function mapForPeople(plan: ImagePlan, terminal: Terminal): Promise<void> 
 }
 
 function row(...cells: readonly [string, string, string, file: string]): string {
-  return `${cells
-    .map((cell) => cell.padEnd(16))
-    .join('')
-    .trimEnd()}\n`
+  return `${plain(cells.map((cell) => cell.padEnd(16)).join('')).trimEnd()}\n`
 }
 
 /** As qemu-img writes it here. */
@@ -151,7 +149,7 @@ function told({ steps, result }: Explanation): string {
   })
   const { kind, ...place } = result
   const where = Object.entries(place).map(([name, value]) => `${name} ${shownValue(name, value)}`)
-  return `${[...lines, [`result: ${kind}`, ...where].join(', ')].join('\n')}\n`
+  return `${[...lines, [`result: ${kind}`, ...where].join(', ')].map(plain).join('\n')}\n`
 }
 
 /** Places in hexadecimal, as in qemu-img map; counts and indexes as they are. */
