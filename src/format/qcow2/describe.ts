@@ -83,6 +83,8 @@ function describeLuks(luks: LuksHeader): Described {
     'cipher-mode': chaining,
     'ivgen-alg': generator,
     ...(hash !== undefined && { 'ivgen-hash-alg': hash }),
+    // Said since QEMU 9.0; inside of QCOW2 it is never anything else.
+    'detached-header': false,
     'hash-alg': luks.hash,
     'payload-offset': luks.payloadOffset,
     'master-key-iters': luks.digestIterations,

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import t from 'tap'
-import { openImage } from '../../../src/format/registry.ts'
+import { describe, openImage } from '../../../src/format/registry.ts'
 import { withEachQemu } from '../../fixtures/oracles.ts'
 import { BytesSource } from '../bytes-source.ts'
 import { content, mapsLike, readsLike } from '../content.ts'
@@ -12,6 +12,19 @@ const CLUSTER_BYTES = 16_384
 await withEachQemu(t, async (t, qemu) => {
   const version = await qemu.version()
   await writeFile(qemu.path('disk'), content(2 ** 20, 9))
+
+  t.test('what is said of LUKS', async (t) => {
+    const options = { 'encrypt.format': 'luks', 'encrypt.key-secret': 'key' }
+    const objects = ['secret,id=key,data=x']
+    await qemu.create('luks', {
+      size: 4096,
+      objects,
+      with: { ...options, 'encrypt.iter-time': 10 },
+    })
+    const info = await qemu.info('luks')
+    const ours = await describe(new BytesSource(await qemu.bytes('luks')))
+    t.match(ours['format-specific'], info['format-specific'])
+  })
 
   for (const extended of ['off', 'on']) {
     const skip = version < SINCE.discardNoUnref && `QEMU ${version} does not keep them`
