@@ -12,7 +12,7 @@ export const scenario: MicroScenario = {
   tested: false,
   tools: ['xfs', 'btrfs'],
   memoryMiB: 896,
-  deadlineMs: 600_000,
+  deadlineMs: 1_200_000,
   // btrfs frees what was deleted with its next transaction, up to half a minute later.
   complaints: [/Possible stuck request/],
   async serve(server) {
