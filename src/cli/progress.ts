@@ -22,14 +22,15 @@ export class Progress implements Disposable {
     const now = performance.now()
     if (now - this.#drawnAt < REDRAW_MS) return
     this.#drawnAt = now
-    this.#draw('')
+    this.#draw()
   }
 
   [Symbol.dispose](): void {
-    this.#draw('\n')
+    this.#draw()
+    if (this.#terminal.watched) this.#terminal.endDrawing()
   }
 
-  #draw(end: string): void {
+  #draw(): void {
     if (!this.#terminal.watched) return
     const share = this.#total === 0 ? 1 : this.#done / this.#total
     const filled = Math.round(share * BAR_COLUMNS)
@@ -37,6 +38,6 @@ export class Progress implements Disposable {
     const seconds = (performance.now() - this.#started) / 1000
     const rate = formatSize(this.#done / Math.max(seconds, 0.001))
     const percent = `${Math.floor(share * 100)}`.padStart(3)
-    this.#terminal.draw(`\r[${bar}] ${percent} %  ${formatSize(this.#done)}  ${rate}/s   ${end}`)
+    this.#terminal.draw(`[${bar}] ${percent} %  ${formatSize(this.#done)}  ${rate}/s   `)
   }
 }

@@ -30,8 +30,14 @@ export class StandardTerminal implements Terminal {
     process.stderr.write(`netcow: ${shown}\n`)
   }
 
-  draw(text: string): void {
-    process.stderr.write(text)
+  draw(line: string): void {
+    const { columns } = process.stderr
+    // A terminal that does not know its width says 0. The last column would bring some to the next line.
+    process.stderr.write(`\r${line.slice(0, (columns || 80) - 1)}`)
+  }
+
+  endDrawing(): void {
+    process.stderr.write('\n')
   }
 }
 

@@ -11,8 +11,10 @@ export interface Terminal {
   say(level: Level, line: string): void
   /** Whether a person watches the lines, so that progress is worth drawing. */
   readonly watched: boolean
-  /** Draws over the last line; only where `watched`. */
-  draw(text: string): void
+  /** Draws over the last line, as much as fits into it; only where `watched`. */
+  draw(line: string): void
+  /** Leaves what was drawn standing. */
+  endDrawing(): void
 }
 
 /** The line of an error; what netcow did not foresee is our bug and says so. */

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
 import { chmodSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -12,6 +12,7 @@ import t, { type Test } from 'tap'
 
 const run = promisify(execFile)
 const HOOK = resolve('initramfs-hooks/mkinitcpio/hooks/netcow')
+const INSTALL = resolve('initramfs-hooks/mkinitcpio/install/netcow')
 const MAIN = resolve('src/main.ts')
 
 const skip =
@@ -168,4 +169,15 @@ t.test('the machine ends as onfail says, but not in place of a shell', { skip },
   t.equal((await ends('netcow.onfail=poweroff')).at(-1), 'poweroff -f')
   t.strictSame(await ends('netcow.onfail=poweroff break=postmount'), ['shell'])
   t.strictSame(await ends('netcow.onfail=reboot netcow.onfail=shell'), ['shell'])
+})
+
+t.test('the build hook brings the certificates along that the system trusts', async (t) => {
+  const script = `
+    mount -t tmpfs netcow /etc/ssl && mkdir /etc/ssl/certs && : >/etc/ssl/certs/ca-certificates.crt
+    add_binary() { :; }; add_module() { :; }; add_checked_modules() { :; }; map() { :; }
+    add_runscript() { :; }; add_file() { echo "$@"; }
+    . "$1" && build`
+  const argv = ['--mount', '--map-root-user', 'bash', '-c', script, 'bash', INSTALL]
+  const added = execFileSync('unshare', argv, { encoding: 'utf8' })
+  t.match(added, /^\/etc\/ssl\/certs\/ca-certificates\.crt$/m)
 })
