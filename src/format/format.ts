@@ -30,7 +30,13 @@ export type Mapping =
       prefetch(): void
     }
   /** The format says: zeroes, whatever stands at the `offset` that may be allocated for them. */
-  | { readonly kind: 'zero'; readonly length: number; readonly offset?: number }
+  | {
+      readonly kind: 'zero'
+      readonly length: number
+      readonly offset?: number
+      /** It says data, but the file ends before that. */
+      readonly pastEnd?: true
+    }
   /** This layer does not hold them; the one below shows through, or zeroes where there is none. */
   | { readonly kind: 'hole'; readonly length: number; readonly offset?: number }
 

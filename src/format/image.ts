@@ -197,6 +197,8 @@ async function placed(mapping: Mapping): Promise<Omit<Place, 'layer'>> {
     const { kind, length } = await source.extent(offset, mapping.length)
     return { kind, length, offset }
   }
+  // A map shows what the tables say, as qemu-img has it.
+  if (mapping.kind === 'zero' && mapping.pastEnd) return { ...mapping, kind: 'data' }
   const { kind, length } = mapping
   const standsThere = kind !== 'packed' && !(kind === 'data' && mapping.encrypted)
   return standsThere ? mapping : { kind, length }

@@ -4,6 +4,7 @@ import type { Explanation, Step } from '../explanation.ts'
 import type { Run } from './clusters.ts'
 import { hostOffset } from './descriptor.ts'
 import { type Geometry, geometryOf } from './geometry.ts'
+import { refuseUnknownFeatures } from './features.ts'
 import { type Qcow2Head, readHead } from './head.ts'
 import { entriesOf } from './entries.ts'
 import { diskOf } from './snapshots.ts'
@@ -16,6 +17,7 @@ export async function explainQcow2(
   { snapshot }: { readonly snapshot?: string },
 ): Promise<Explanation> {
   const head = await readHead(source)
+  refuseUnknownFeatures(head.header, head.extensions.features)
   const geometry = geometryOf(head.header)
   const { l1, size } = await diskOf(source, head.header, snapshot)
   const { clusterBytes } = geometry

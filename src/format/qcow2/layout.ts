@@ -73,7 +73,7 @@ export class Qcow2Layout implements Layout {
       throw new ImageInvalid('an encrypted cluster is where no file reaches', {
         where: { guest, offset: host },
       })
-    if (held <= 0) return { kind: 'zero', length, offset: host }
+    if (held <= 0) return { kind: 'zero', length, offset: host, pastEnd: true }
     const run = { length: Math.min(length, held), source, offset: host }
     return this.#clusters.encrypted
       ? { kind: 'data', ...run, encrypted: true }

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { CheckReport } from '../../../src/format/check-report.ts'
-import { check } from '../../../src/format/registry.ts'
+import { check, explain } from '../../../src/format/registry.ts'
 import { Qemu } from '../../fixtures/qemu-img.ts'
 import { BytesSource } from '../bytes-source.ts'
 import { content } from '../content.ts'
@@ -127,6 +127,51 @@ t.test('overlaps are found without reference counts', async (t) => {
     corruptions: 1,
     problems: [{ what: /overlaps/, where: { entry: L2, offset: L2 } }],
   })
+})
+
+/** What is found in an image after the 64 bits at `within` of its first L2 table were changed. */
+async function withEntry(name: string, within: number, change: (entry: bigint) => bigint) {
+  const image = Buffer.from(await qemu.bytes(name))
+  const table = Number(image.readBigUInt64BE(Number(image.readBigUInt64BE(40))) & 0xfffffffffffe00n)
+  image.writeBigUInt64BE(change(image.readBigUInt64BE(table + within)), table + within)
+  await writeFile(qemu.path('changed'), image)
+  return checked('changed')
+}
+
+t.test('what the reader refuses is found', async (t) => {
+  await qemu.create('external', { size: '1M', with: { data_file: 'external.data' } })
+  await qemu.io('external', ['write -P 1 0 256k'])
+  const own = 0x8000000000010000n
+  t.match(await withEntry('external', 8, () => own & ~(1n << 63n)), {
+    problems: [{ what: /bit 63/ }],
+  })
+  t.ok((await qemu.check('changed'))['corruptions'], 'QEMU sees it too')
+  for (const elsewhere of [0x8000000000020000n, 0x8000000000000000n])
+    t.match(await withEntry('external', 8, () => elsewhere), {
+      problems: [{ what: /where it may not be/ }],
+    })
+  t.match(await withEntry('external', 8, () => 0x4000000000010000n), {
+    problems: [{ what: /compressed cluster with an external data file/ }],
+  })
+  t.match(await withEntry('external', 8, () => 1n), { corruptions: 0 })
+
+  await qemu.create('old', { size: '1M', with: { compat: '0.10' } })
+  await qemu.io('old', ['write -P 1 0 64k'])
+  t.match(await withEntry('old', 0, (entry) => entry | 1n), { problems: [{ what: /reserved/ }] })
+
+  await qemu.create('extended', { size: '1M', with: { extended_l2: 'on' } })
+  await qemu.io('extended', ['write -c -P 1 0 64k'])
+  t.match(await withEntry('extended', 8, () => 1n), { problems: [{ what: /subclusters/ }] })
+  t.ok((await qemu.check('changed'))['corruptions'], 'QEMU sees it too')
+})
+
+t.test('an image with features that nobody knows is not called sound', async (t) => {
+  const image = new Uint8Array(SAMPLE)
+  image[76] = 1
+  const source = new BytesSource(image)
+  const refused = { name: 'ImageUnsupported', message: /bit 24/ }
+  await t.rejects(check(source, { refcounts: true }), refused)
+  await t.rejects(explain(source, 0, {}), refused)
 })
 
 t.test('snapshots that share a table cost no more than one of them', async (t) => {

@@ -1,5 +1,6 @@
 import type { BlockSource } from '../../../block/source.ts'
 import type { CheckOptions, CheckReport } from '../../check-report.ts'
+import { refuseUnknownFeatures } from '../features.ts'
 import { type Qcow2Head, readHead } from '../head.ts'
 import { Claims } from './claims.ts'
 import { Findings } from './findings.ts'
@@ -12,9 +13,13 @@ import { type Reference, Walk } from './walk.ts'
  */
 const WINDOW_CLUSTERS = 8 * 2 ** 20
 
+/** In a data file nothing is shared, so that the bit is always set there. */
+const WRONG_COPIED = 'bit 63 of the entry of a cluster is wrong'
+
 /** Verifies everything that a reader can: that entries are sound and claim the file only once. */
 export async function checkQcow2(source: BlockSource, options: CheckOptions): Promise<CheckReport> {
   const head = await readHead(source)
+  refuseUnknownFeatures(head.header, head.extensions.features)
   const check = new Check(source, head)
   const clusters = Math.ceil(source.size / check.clusterBytes)
   for (let first = 0; first < clusters; first += WINDOW_CLUSTERS) {
@@ -80,13 +85,17 @@ class Check {
     if (use !== 'L2 table' && use !== 'cluster') return
     const refcount = counts[Math.floor(offset / this.clusterBytes) - claims.first]
     if (refcount === undefined || copied === (refcount === 1)) return
-    const what = `bit 63 of the entry of ${use === 'cluster' ? 'a' : 'an'} ${use} is wrong`
-    this.findings.corruption(what, { entry, offset, refcount })
+    this.findings.corruption(
+      use === 'cluster' ? WRONG_COPIED : 'bit 63 of the entry of an L2 table is wrong',
+      { entry, offset, refcount },
+    )
   }
 
   #verify(reference: Reference): void {
-    const { use, offset, length, entry, flaw } = reference
+    const { use, offset, length, entry, flaw, active, copied } = reference
     if (flaw !== undefined) this.findings.corruption(flaw, { entry, offset })
+    if (use === 'external cluster' && active && !copied)
+      this.findings.corruption(WRONG_COPIED, { entry, offset })
     if (use !== 'compressed cluster' && offset % this.clusterBytes !== 0)
       this.findings.corruption(`the ${use} does not begin at a cluster`, { entry, offset })
     if (this.#isBeyond(reference))

@@ -2,6 +2,7 @@ import type { BlockSource } from '../../../block/source.ts'
 import { readClamped } from '../../clamped.ts'
 import { readBitmaps } from '../bitmaps.ts'
 import { luksPlace } from '../crypto/luks-header.ts'
+import { isPlaced } from '../clusters.ts'
 import { compressedRange, hostOffset } from '../descriptor.ts'
 import { type Geometry, geometryOf } from '../geometry.ts'
 import type { Qcow2Head } from '../head.ts'
@@ -41,6 +42,8 @@ export interface Reference {
 const PIECE_BYTES = 64 * 1024
 const L1_RESERVED = { upper: 0x7f00_0000, lower: 0x1ff }
 const L2_RESERVED = { upper: 0x3f00_0000, lower: 0x1fe }
+/** Version 2 has no zero clusters. */
+const L2_RESERVED_BEFORE_3 = { ...L2_RESERVED, lower: 0x1ff }
 
 /** Everything in an image that refers to a place in its file, a table at a time. */
 export class Walk {
@@ -90,43 +93,49 @@ export class Walk {
         yield [{ ...table, copied, flaw: again ? 'the same L2 table again' : flaw }]
         if (again || offset === 0 || offset % length !== 0 || offset >= this.#source.size) continue
         walked.add(offset)
-        yield await this.#clusters(offset, active)
+        const guest = ((at - l1.offset) / 8) * this.#geometry.tableReach
+        yield await this.#clusters(offset, guest, active)
       }
   }
 
-  async #clusters(table: number, active: boolean): Promise<Reference[]> {
+  /** What the L2 table refers to that describes the disk from `guest` on. */
+  async #clusters(table: number, guest: number, active: boolean): Promise<Reference[]> {
     const { clusterBytes, entryBytes } = this.#geometry
     const bytes = await readClamped(this.#source, table, clusterBytes)
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     const references: Reference[] = []
     for (let at = 0; at < clusterBytes; at += entryBytes) {
       const bitmap = entryBytes === 16 ? view.getBigUint64(at + 8) : 0n
-      const reference = this.#cluster(view.getUint32(at), view.getUint32(at + 4), bitmap)
+      const cluster = guest + (at / entryBytes) * clusterBytes
+      const reference = this.#cluster(view.getUint32(at), view.getUint32(at + 4), bitmap, cluster)
       if (reference) references.push({ ...reference, entry: table + at, active })
     }
     return references
   }
 
-  #cluster(upper: number, lower: number, bitmap: bigint): Omit<Reference, 'entry'> | undefined {
-    const { clusterBytes, clusterBits } = this.#geometry
-    const { dataFile } = this.#head.features
+  #cluster(
+    upper: number,
+    lower: number,
+    bitmap: bigint,
+    guest: number,
+  ): Omit<Reference, 'entry'> | undefined {
+    const { clusterBytes: length, clusterBits } = this.#geometry
+    const { header, features } = this.#head
+    const { dataFile } = features
     const copied = upper >>> 31 === 1
     if ((upper & 0x4000_0000) !== 0) {
-      const flaw = copied ? 'bit 63 of a compressed cluster is set' : undefined
       const range = compressedRange(upper, lower, clusterBits)
-      return { use: 'compressed cluster', ...range, flaw }
+      return { use: 'compressed cluster', ...range, flaw: flawOfPacked(copied, bitmap, dataFile) }
     }
     const offset = hostOffset(upper, lower)
-    const flaw = reserved(upper, lower, L2_RESERVED) ?? flawOf(bitmap, offset !== 0 || dataFile)
+    const mask = header.version < 3 ? L2_RESERVED_BEFORE_3 : L2_RESERVED
+    const flaw = reserved(upper, lower, mask) ?? flawOf(bitmap, offset !== 0 || dataFile)
     // A data file may have clusters at its beginning.
     if (offset === 0 && flaw === undefined && !(dataFile && copied)) return undefined
-    return {
-      use: dataFile ? 'external cluster' : 'cluster',
-      offset,
-      length: clusterBytes,
-      copied,
-      flaw,
-    }
+    if (!dataFile) return { use: 'cluster', offset, length, copied, flaw }
+    const placed = isPlaced(upper, lower, guest, length, dataFile)
+    const misplaced = placed ? undefined : 'a cluster of the data file is where it may not be'
+    return { use: 'external cluster', offset, length, copied, flaw: flaw ?? misplaced }
   }
 
   async *#snapshots(): AsyncGenerator<readonly Reference[]> {
@@ -203,6 +212,13 @@ export class Walk {
 function reserved(upper: number, lower: number, mask: typeof L1_RESERVED): string | undefined {
   const set = (upper & mask.upper) !== 0 || (lower & mask.lower) !== 0
   return set ? 'reserved bits are set' : undefined
+}
+
+/** What else the entry of a compressed cluster may not say. */
+function flawOfPacked(copied: boolean, bitmap: bigint, dataFile: boolean): string | undefined {
+  if (copied) return 'bit 63 of a compressed cluster is set'
+  if (bitmap !== 0n) return 'a compressed cluster has subclusters'
+  return dataFile ? 'a compressed cluster with an external data file' : undefined
 }
 
 /** Section "Extended L2 Entries": what a bitmap of subclusters may not say. */
