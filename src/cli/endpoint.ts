@@ -21,8 +21,9 @@ export function endpointOf({ socket, listen, stdio }: Options): Endpoint {
   if (socket !== undefined) endpoints.push({ kind: 'socket', path: socket })
   if (listen !== undefined) endpoints.push({ kind: 'tcp', ...listen })
   if (process.env['LISTEN_PID'] === `${process.pid}`) {
-    if (process.env['LISTEN_FDS'] !== '1') {
-      throw new UsageError('the service manager hands over more than one socket')
+    const { LISTEN_FDS: count = 'none' } = process.env
+    if (count !== '1') {
+      throw new UsageError(`the service manager has to hand over one socket, not ${count}`)
     }
     endpoints.push({ kind: 'activated' })
   }
@@ -55,7 +56,7 @@ export async function listen(
         server.listen({ path })
         process.umask(before)
       })
-      return `${scheme}+unix:///${name}?socket=${path}`
+      return `${scheme}+unix:///${name}?socket=${encodeURIComponent(path).replaceAll('%2F', '/')}`
     }
     case 'tcp': {
       // Without a host it is every address, of IPv6 where there is that, or else of IPv4.

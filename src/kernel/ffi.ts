@@ -52,13 +52,17 @@ const { preadv2, lseek, mincore } = dlopen(LIBC, {
 
 const EINTR = 4
 const AF_UNIX = 1
+const AF_INET = 2
+const AF_INET6 = 10
 const AF_NETLINK = 16
 const SOCK_STREAM = 1
 const SOCK_RAW = 3
 const SOCK_CLOEXEC = 0o2000000
 const SOL_SOCKET = 1
+const SO_TYPE = 3
 const SO_SNDBUF = 7
 const SO_RCVTIMEO = 20
+const SO_ACCEPTCONN = 30
 const SO_DOMAIN = 39
 const RWF_NOWAIT = 8
 /** MSG_DONTWAIT, and no signal where nobody reads any more (MSG_NOSIGNAL). */
@@ -130,9 +134,22 @@ function sendFile(fd: number, file: number, offset: number, length: number): num
  * net.core.wmem_max allows. Other sockets find out by themselves how much is good for them.
  */
 function widen(fd: number, bytes: number): void {
-  const [domain, length, room] = [intOf(0), intOf(4), intOf(bytes)]
-  libc().getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, length)
-  if (domain.readInt32LE() === AF_UNIX) libc().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, room, 4)
+  if (optionOf(fd, SO_DOMAIN) === AF_UNIX)
+    libc().setsockopt(fd, SOL_SOCKET, SO_SNDBUF, intOf(bytes), 4)
+}
+
+/** Whether bytes can come and go over a descriptor: a stream socket that does not listen. */
+export function isStreamSocket(fd: number): boolean {
+  const domain = optionOf(fd, SO_DOMAIN)
+  const isKnown = domain === AF_UNIX || domain === AF_INET || domain === AF_INET6
+  return isKnown && optionOf(fd, SO_TYPE) === SOCK_STREAM && optionOf(fd, SO_ACCEPTCONN) === 0
+}
+
+/** An option of a socket; -1 where there is none. */
+function optionOf(fd: number, option: number): number {
+  const [value, length] = [intOf(-1), intOf(4)]
+  libc().getsockopt(fd, SOL_SOCKET, option, value, length)
+  return value.readInt32LE()
 }
 
 function intOf(value: number): Buffer {

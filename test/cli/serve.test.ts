@@ -4,10 +4,11 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { Socket, connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { build } from '../../build/build.ts'
-import { closeDescriptor, socketPair } from '../../src/kernel/ffi.ts'
+import { closeDescriptor, netlinkSocket, socketPair } from '../../src/kernel/ffi.ts'
 import { Command } from '../../src/nbd/protocol.ts'
 import { patterned } from '../fixtures/bytes.ts'
 import { Certificates } from '../fixtures/certificates.ts'
@@ -117,6 +118,11 @@ t.test('nobody but its owner may connect to the Unix socket', async (t) => {
   t.equal(statSync(socket).mode & 0o777, 0o600)
 })
 
+t.test('the address names the socket, whatever its path', async (t) => {
+  const { uri } = await serve('--socket', path('50% of a+b & c?.sock'))
+  t.equal((await run('nbdinfo', ['--size', uri])).stdout, '1048576\n')
+})
+
 t.test('a client on TCP that says nothing for long is asked whether it is there', async (t) => {
   const { uri } = await serve('--listen', '127.0.0.1:0')
   const port = new URL(uri).port
@@ -180,16 +186,35 @@ t.test('SIGTERM answers what is under way, and does not wait for idle clients', 
   t.strictSame(await exit, [0, null])
 })
 
-t.test('a service manager that hands over several sockets is told so', async (t) => {
-  const script = `LISTEN_PID=$$ LISTEN_FDS=2 exec ${executable} serve ${image} --format raw`
-  const result = await run('sh', ['-c', script]).catch((error: { stderr: string }) => error)
-  t.match(result.stderr, /more than one socket/)
+t.test('a service manager that hands over several sockets, or none, is told so', async (t) => {
+  for (const count of ['2', '0']) {
+    const script = `LISTEN_PID=$$ LISTEN_FDS=${count} exec ${executable} serve ${image} --format raw`
+    const result = await run('sh', ['-c', script]).catch((error: { stderr: string }) => error)
+    t.match(result.stderr, `one socket, not ${count}`)
+  }
 })
 
 t.test('standard input has to be a connected socket', async (t) => {
   const script = `exec ${executable} serve ${image} --format raw --stdio </dev/null`
   const result = await run('sh', ['-c', script]).catch((error: { stderr: string }) => error)
   t.match(result.stderr, /needs a connected socket/)
+})
+
+t.test('standard input may neither listen nor be a socket without a stream', async (t) => {
+  const listening = createServer().listen(path('listening.sock'))
+  await once(listening, 'listening')
+  t.teardown(() => listening.close())
+  const messages = netlinkSocket(0, 1)
+  t.teardown(() => closeDescriptor(messages))
+  const handle: unknown = Reflect.get(listening, '_handle')
+  for (const input of [Number(Reflect.get(Object(handle), 'fd')), messages]) {
+    const child = spawn(executable, ['serve', image, '--format', 'raw', '--stdio'], {
+      stdio: [input, 'ignore', 'pipe'],
+    })
+    const said = text(child.stderr!)
+    t.strictSame(await once(child, 'exit'), [2, null])
+    t.match(await said, /needs a connected socket/)
+  }
 })
 
 t.test('another server that answers on the socket keeps it', async (t) => {

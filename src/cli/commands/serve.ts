@@ -1,7 +1,6 @@
-import { fstatSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { UsageError } from '../../errors.ts'
-import { socketCalls } from '../../kernel/ffi.ts'
+import { isStreamSocket, socketCalls } from '../../kernel/ffi.ts'
 import { answerFirst } from '../../kernel/process.ts'
 import type { Offer } from '../../nbd/handshake.ts'
 import { LendingSocket } from '../../nbd/lending-socket.ts'
@@ -53,7 +52,7 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
     whenFull: 'fail',
     defaultOverlayBytes: OVERLAY_BYTES,
   })
-  if (endpoint.kind === 'stdio' && !fstatSync(0).isSocket()) {
+  if (endpoint.kind === 'stdio' && !isStreamSocket(0)) {
     throw new UsageError('--stdio needs a connected socket on standard input')
   }
   const served = await openAgain(asking(plan, terminal), (line) => terminal.say('warn', line))
