@@ -2,6 +2,7 @@ import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type DeviceFile, type Disk, shownDisk } from '../cli/device-file.ts'
+import { makeRunDirectory } from '../cli/run-files.ts'
 import { ImageUnsupported, SourceUnavailable, UsageError } from '../errors.ts'
 import { mountReadOnly, unmountLazily } from '../kernel/mounts.ts'
 import { devicesWith, probe } from './blkid.ts'
@@ -40,6 +41,7 @@ export class LocalImage implements Disposable {
     if (type === undefined) {
       throw new ImageUnsupported('blkid knows no file system there', { where: { device } })
     }
+    makeRunDirectory()
     mkdirSync(IMAGE_PLACE, { recursive: true, mode: 0o700 })
     mountReadOnly(device, IMAGE_PLACE, DRIVERS[type] ?? type)
     return new LocalImage(join(IMAGE_PLACE, path))

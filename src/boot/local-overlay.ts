@@ -1,6 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import type { DiskPlace } from '../cli/device-file.ts'
+import { makeRunDirectory } from '../cli/run-files.ts'
 import { ImageUnsupported } from '../errors.ts'
 import { mountWritable, shareWritable, unmountLazily } from '../kernel/mounts.ts'
 import { probe } from './blkid.ts'
@@ -38,6 +39,7 @@ export class LocalOverlay implements Disposable {
         advice: 'leave the path away to use the whole disk',
       })
     }
+    makeRunDirectory()
     mkdirSync(PLACE, { recursive: true, mode: 0o700 })
     // A disk has one file system, which is writable or not: the image may have it mounted already.
     if (isDiskOf(IMAGE_PLACE, device)) shareWritable(IMAGE_PLACE, PLACE)

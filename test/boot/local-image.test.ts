@@ -12,7 +12,7 @@ const run = promisify(execFile)
 
 /** Opens the image named $1, lets go of the disk, and then reads the file. */
 const READS = `
-  import { closeSync, openSync, readFileSync } from 'node:fs'
+  import { openSync, readFileSync, statSync } from 'node:fs'
   import { parseDeviceFile } from '${resolve('src/cli/device-file.ts')}'
   import { LocalImage } from '${resolve('src/boot/local-image.ts')}'
   const local = await LocalImage.open(parseDeviceFile(process.argv[1]), 0, console.error)
@@ -21,7 +21,11 @@ const READS = `
   console.log(readFileSync('/proc/self/mounts', 'utf8').includes(local.path.replace(/[^/]*$/, '')))
   console.log(readFileSync(file, 'utf8'))
   try { openSync(local.path) } catch (error) { console.log(error.code) }
+  console.log((statSync('/run/netcow').mode & 0o777).toString(8))
 `
+
+/** Whoever is not root may look for devices in the directory that is made there. */
+const IN_NEW_RUN = 'mount -t tmpfs netcow /run && exec "$@"'
 
 async function lacking(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return 'only root may mount'
@@ -42,8 +46,9 @@ t.test('an open file outlives the mount', { skip: (await lacking()) ?? false }, 
 
   for (const name of [`LABEL=${label}:/images/a.qcow2`, `${device.trim()}:/images/a.qcow2`]) {
     const node = [process.execPath, '--input-type=module', '--eval', READS, name]
-    const { stdout } = await run('unshare', ['--mount', ...node])
-    t.strictSame(stdout.trim().split('\n'), ['false', 'what the file has', 'ENOENT'])
+    const { stdout } = await run('unshare', ['--mount', 'sh', '-c', IN_NEW_RUN, 'sh', ...node])
+    const others = '755'
+    t.strictSame(stdout.trim().split('\n'), ['false', 'what the file has', 'ENOENT', others])
   }
 })
 
