@@ -64,8 +64,10 @@ function permissions(words: readonly string[]): Permission[] {
 /** The whole file, less the end of its last line, as cryptsetup and editors would have it. */
 async function passphraseIn(path: string): Promise<ImagePlan['passphrase'] & {}> {
   const bytes = await fileOf('--luks-key-file', path)
-  const passphrase = bytes.at(-1) === 0x0a ? bytes.subarray(0, -1) : bytes
-  return async (_image, refused) => (refused === 0 ? passphrase : undefined)
+  // A newline is there because editors and echo leave one, or it belongs to the passphrase: QEMU and
+  // cryptsetup take such a file as it is.
+  const passphrases = bytes.at(-1) === 0x0a ? [bytes.subarray(0, -1), bytes] : [bytes]
+  return async (_image, refused) => passphrases[refused]
 }
 
 /** The plan of a device; `overlay` without a size gets `defaultOverlayBytes`. */

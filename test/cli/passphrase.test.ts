@@ -73,3 +73,17 @@ t.test('nobody is asked for an image that is not encrypted, or by a file', async
   t.equal(named.asked, 0)
   t.equal(named.code, 0)
 })
+
+t.test('a file holds the passphrase with its newline, as QEMU reads it, or without', async (t) => {
+  await writeFile(qemu.path('line'), 'a line\n')
+  await qemu.create('with-newline', {
+    size: '1M',
+    with: { 'encrypt.format': 'luks', 'encrypt.key-secret': 'key', 'encrypt.iter-time': 10 },
+    objects: ['secret,id=key,file=line'],
+  })
+  t.equal((await copied(t, 'with-newline', [], '--luks-key-file line')).code, 0)
+  await writeFile(qemu.path('other'), 'another line\n')
+  const { code, screen } = await copied(t, 'with-newline', [], '--luks-key-file other')
+  t.equal(code, 2)
+  t.match(screen, 'none of the LUKS key slots')
+})

@@ -76,7 +76,7 @@ async function cipherOf(
     if (given === undefined)
       throw new UsageError('the passphrase opens none of the LUKS key slots', {
         where: { slots: volume.slots },
-        advice: 'check --luks-key-file; a newline before its last one counts',
+        advice: 'check --luks-key-file',
       })
     const cipher = await volume.unlock(given)
     if (cipher) return cipher
