@@ -7,7 +7,9 @@ import { UsageError } from '../errors.ts'
  */
 export function webAddress(text: string, header = 'Authorization'): URL {
   if (!/^https?:/i.test(text)) {
-    throw new UsageError(`'${text}' is not an http or https URL`)
+    throw new UsageError(`'${text}' is not an http or https URL`, {
+      advice: 'write it like http://SERVER/...',
+    })
   }
   // A host that is missing or behind one slash is made up by what parses URLs: of the path.
   const url = /^https?:\/\/[^/\\]/i.test(text) ? URL.parse(text) : null

@@ -8,6 +8,8 @@ import { wireError } from './wire-error.ts'
 export interface Exchange {
   readonly dispatcher: Dispatcher
   readonly url: URL
+  /** What the connection is to, where that is not the server; as it may be printed. */
+  readonly proxy?: string
   readonly headers: Readonly<Record<string, string>>
   /** From now on nothing is poured into the sink. */
   readonly signal?: AbortSignal
@@ -136,7 +138,8 @@ class Handler<T> implements Dispatcher.DispatchHandler {
       setImmediate(() => this.#over || this.send())
       return
     }
-    const failure = wireError(error, { url: shown(this.#request.url) })
+    const { url, proxy } = this.#request
+    const failure = wireError(error, { url: shown(url), ...(proxy !== undefined && { proxy }) })
     if (this.#begun) this.#cut(failure)
     else this.#fail(failure)
   }

@@ -46,7 +46,10 @@ export async function follow<T extends { readonly kind: string }>(
   for (let hops = 0; hops <= MOST_REDIRECTS; hops++) {
     const named = at.origin === route.url.origin
     const headers = named ? route.headers : {}
-    const answer = await ask({ dispatcher: transport.dispatcher(named), url: at, headers, dripMs })
+    const dispatcher = transport.dispatcher(named)
+    const { proxy } = transport
+    const by = proxy !== undefined && { proxy }
+    const answer = await ask({ dispatcher, url: at, ...by, headers, dripMs })
     if (!isRedirect(answer)) return { answer, resolved: at }
     at = redirected(at, answer.location)
     if (route.staysAtOrigin && at.origin !== route.url.origin) {

@@ -1,5 +1,6 @@
 import { type SecureContext, createSecureContext } from 'node:tls'
 import { Agent, type Dispatcher, buildConnector } from 'undici'
+import { shown } from '../image-name.ts'
 import { type ProxyOptions, proxyAgent } from './proxy.ts'
 import type { Lookup } from './resolver.ts'
 
@@ -38,10 +39,13 @@ const NEXT_ADDRESS_MS = 1000
 
 /** Connections: HTTP/1.1 with keep-alive, TLS, and a proxy if there is one. */
 export class Transport implements AsyncDisposable {
+  /** As it may be printed. */
+  readonly proxy: string | undefined
   readonly #named: Dispatcher
   readonly #others: Dispatcher
 
   constructor(options: TransportOptions) {
+    this.proxy = options.proxy && shown(options.proxy.url)
     this.#named = dispatcherOf(options)
     this.#others =
       options.tls.client === undefined

@@ -116,6 +116,18 @@ t.test('a proxy forwards http and tunnels https', async (t) => {
   t.match(proxy.asked.at(-1), `CONNECT 127.0.0.1:${secure.port}`)
 })
 
+t.test('a proxy that is away is named, which the URL is not to blame for', async (t) => {
+  const proxy = await Proxy.open()
+  const { url } = proxy
+  await proxy[Symbol.asyncDispose]()
+  const options = { proxy: { url }, tls: trusting }
+  for (const server of [plain, secure]) {
+    const refused = open(server.url('/image'), options)
+    const places = { url: server.url('/image'), proxy: url.href }
+    await t.rejects(refused, { name: 'SourceUnavailable', where: places })
+  }
+})
+
 t.test('credentials for the proxy go to it and no further; without them it refuses', async (t) => {
   await using proxy = await Proxy.open()
   proxy.authorization = 'Basic cHJveHk6c2VjcmV0'
