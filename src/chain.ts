@@ -60,6 +60,9 @@ export async function planBelow(
 /** Opens the bytes of a file. */
 type Opener = (plan: SourcePlan) => Promise<BlockSource>
 
+/** How QEMU reaches a file or a disk; as the name of a format, that nothing in it is interpreted. */
+const AS_IT_LIES: ReadonlySet<string> = new Set(['file', 'host_device'])
+
 /** An image need not say what lies below it; QEMU then looks at its first bytes, and so do we. */
 async function formatOf(
   plan: SourcePlan,
@@ -69,6 +72,7 @@ async function formatOf(
 ): Promise<FormatName> {
   if (said !== undefined) {
     if (isFormatName(said)) return said
+    if (AS_IT_LIES.has(said)) return 'raw'
     throw new ImageUnsupported(`the backing file ${JSON.stringify(inside)} is ${said}`)
   }
   await using source = await open(plan)

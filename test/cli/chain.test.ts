@@ -65,6 +65,15 @@ t.test('map knows the holes of raw files, as qemu-img does', async (t) => {
   }
 })
 
+t.test('a backing file whose format is `file` is raw, as it is for QEMU', async (t) => {
+  await qemu.create('bytes', { format: 'raw', size: 1024 * KIB })
+  await qemu.io('bytes', ['write -P 1 256k 64k'], ['-f', 'raw'])
+  await qemu.create('on-bytes', { backing: 'bytes', backingFormat: 'file' })
+  await netcow('copy', '--backing', 'same-origin', 'on-bytes', 'copied')
+  await qemu.img('compare', '-f', 'raw', '-F', 'qcow2', 'copied', 'on-bytes')
+  t.pass('they are the same')
+})
+
 t.test('map says which file has what, as qemu-img does', async (t) => {
   await qemu.create('external', { size: '1M', with: { data_file: 'clusters' } })
   await qemu.io('external', ['write 0 64k', 'write 512k 64k'])
