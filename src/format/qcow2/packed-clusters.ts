@@ -134,9 +134,9 @@ export class PackedClusters {
     setImmediate(() => this.#keep(cluster))
   }
 
-  /** As many as are needed at once. */
+  /** As many as are needed at once, and as many again, which come back only after others were begun. */
   #keep(cluster: Uint8Array): void {
-    if (this.#dropped.length < this.#atOnce) this.#dropped.push(cluster)
+    if (this.#dropped.length < 2 * this.#atOnce) this.#dropped.push(cluster)
   }
 
   async #decodeRun(

@@ -14,12 +14,13 @@ const COUNT = 12
 /** Bytes that can be packed, and still differ everywhere. */
 const disk = patterned(COUNT * CLUSTER).map((byte) => byte & 0x1f)
 
-function packedDisk() {
+function packedDisk(count = COUNT) {
   const ranges: PackedRange[] = []
   const parts: Buffer[] = []
   let offset = 0
-  for (let index = 0; index < COUNT; index++) {
-    const part = deflateRawSync(disk.subarray(index * CLUSTER, (index + 1) * CLUSTER))
+  for (let index = 0; index < count; index++) {
+    const start = (index % COUNT) * CLUSTER
+    const part = deflateRawSync(disk.subarray(start, start + CLUSTER))
     // As QEMU has it: in sectors, with the beginning of the next one at the end.
     ranges.push({ offset, length: part.length + 100 })
     parts.push(part)
@@ -140,6 +141,20 @@ t.test(
     }
   },
 )
+
+t.test('memory of clusters that were dropped is used again', async (t) => {
+  const many = 100
+  const { ranges, bytes } = packedDisk(many)
+  const clusters = new PackedClusters(new FaultySource(bytes), 'zlib', CLUSTER, CLUSTER)
+  const round = async () => {
+    await Promise.all(ranges.map((range) => read(clusters, range, CLUSTER - 16, 16)))
+    return process.memoryUsage().arrayBuffers
+  }
+  const before = await round()
+  let most = 0
+  for (let count = 0; count < 8; count++) most = Math.max(most, await round())
+  t.ok(most - before < 64 * CLUSTER, `${(most - before) / CLUSTER} clusters more`)
+})
 
 t.test('what was seen once is forgotten in the order of asking', async (t) => {
   const seen = new SeenOnce(2)
