@@ -10,7 +10,7 @@ import { padded } from './archive.ts'
 import { checkArchive } from './check-archive.ts'
 import { type BootFiles, makeInitramfs } from './initramfs.ts'
 import { type InitramfsKind, RECIPES, type System } from './initramfs-kind.ts'
-import { fault } from './judge.ts'
+import { breakdown, fault } from './judge.ts'
 import { Machine } from './machine.ts'
 import { type Micro, microFiles } from './micro.ts'
 import { observe } from './observation.ts'
@@ -180,6 +180,7 @@ async function watch(
   const { tolerates, complaints = [], says = [] } = plan
   const evidence = { end, verdict, console: machine.console.all, tolerates, complaints, says }
   const reason = fault(plan.expects, evidence) ?? (await incident)
+  const broken = breakdown(evidence)
   const { seconds, ...rest } = measured(observation)
   const total = (endedMs - startedMs) / 1000
   const since = (momentMs: number | undefined) =>
@@ -189,6 +190,7 @@ async function watch(
     name: plan.name,
     ok: reason === undefined,
     ...(reason !== undefined && { reason }),
+    ...(reason !== undefined && broken !== undefined && { breakdown: broken }),
     seconds: {
       ...seconds,
       ...(bootedAtMs !== undefined && { loaded: (bootedAtMs - startedMs) / 1000 }),

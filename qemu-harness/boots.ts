@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+import { stripVTControlCharacters } from 'node:util'
 import { UsageError } from '../src/errors.ts'
 import { type Boot, boot } from './boot.ts'
 import { chosenScenarios, obstacleOf, scenarioBoot } from './catalogue.ts'
@@ -27,6 +29,8 @@ Exit code 0: every boot went as expected; 1: one did not; 2: wrong words on the 
 Console and result of each boot are kept in results/boots/.
 `
 
+const TAIL_LINES = 40
+
 /** What came of the scenarios that were to be booted. */
 export interface Outcome {
   readonly results: readonly BootResult[]
@@ -52,10 +56,26 @@ export async function bootScenarios(names: readonly string[] = []): Promise<Outc
 }
 
 async function tell(plan: Boot, workshop: Workshop): Promise<BootResult> {
-  const result = await step(`Boot ${plan.name}`, () => boot(plan, workshop))
+  const once = () => step(`Boot ${plan.name}`, () => boot(plan, workshop))
+  let result = await once()
+  if (result.breakdown !== undefined) {
+    process.stderr.write(`  once more, the machine failed by itself: ${result.breakdown}\n`)
+    result = await once()
+  }
   await keepResult(result)
   process.stderr.write(`  ${result.ok ? 'good' : `BAD: ${result.reason}`}\n`)
+  if (!result.ok) process.stderr.write(indented(await lastLines(result.log)))
   return result
+}
+
+/** The end of a console: a machine of which only the output is seen later keeps no logs. */
+async function lastLines(log: string): Promise<readonly string[]> {
+  const text = stripVTControlCharacters(await readFile(log, 'utf8'))
+  return text.trimEnd().split(/\s*\n/).slice(-TAIL_LINES)
+}
+
+function indented(lines: readonly string[]): string {
+  return lines.map((line) => `  | ${line}\n`).join('')
 }
 
 async function list(): Promise<string> {

@@ -18,6 +18,8 @@ export interface Evidence {
 
 /** What netcow says on the console, in whatever frame the initramfs puts around it. */
 const OURS = /\bnetcow: /
+const INITRAMFS_RUNS = /\bRun \S+ as init process/
+const PANIC = /\bKernel panic - not syncing/
 
 /** Why the boot is not what was expected, or undefined if it is. */
 export function fault(expected: Expectation, evidence: Evidence): string | undefined {
@@ -31,6 +33,16 @@ export function fault(expected: Expectation, evidence: Evidence): string | undef
     case 'ends':
       return endFault(expected, evidence)
   }
+}
+
+/**
+ * Why the machine failed before anything of the initramfs had a part in it, or undefined if it did
+ * not: QEMU's own translator does so now and then.
+ */
+export function breakdown({ end, console }: Pick<Evidence, 'end' | 'console'>): string | undefined {
+  if (end === 'crashed') return 'QEMU crashed'
+  if (console.some((line) => INITRAMFS_RUNS.test(line))) return undefined
+  return console.find((line) => PANIC.test(line))?.trim()
 }
 
 function bootFault(evidence: Evidence, times: number, wanted: End): string | undefined {
@@ -71,7 +83,8 @@ function refusalFault(pattern: RegExp, { end, verdict, console }: Evidence): str
   if (verdict.boots > 0) return 'the guest booted, but should have been refused'
   if (lines.length !== 1) {
     const said = console.filter((line) => OURS.test(line)).map((line) => line.trim())
-    return `${lines.length} console lines match ${pattern}, not one; netcow said: ${said.join(' | ')}`
+    const words = said.length > 0 ? `netcow said: ${said.join(' | ')}` : 'netcow said nothing'
+    return `the guest ${ended(end)}; ${lines.length} console lines match ${pattern}, not one; ${words}`
   }
   if (!verdict.emergency) return `the guest ${ended(end)} without giving up`
   if (verdict.emergency.rootMounted) return 'the root was mounted when the initramfs gave up'

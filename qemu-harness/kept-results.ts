@@ -13,6 +13,7 @@ const Result = z.object({
   name: z.string(),
   ok: z.boolean(),
   reason: z.exactOptional(z.string()),
+  breakdown: z.exactOptional(z.string()),
   seconds: z.object({
     loaded: optional,
     attached: optional,

@@ -7,8 +7,8 @@ import { Lines } from './lines.ts'
 import { CARD, CONTROL_DESCRIPTOR, type Hardware, VERDICT_DESCRIPTOR, qemuCommand } from './qemu.ts'
 import { Qmp } from './qmp.ts'
 
-/** How a machine came to its end. */
-export type End = 'powered off' | 'restarted' | 'halted' | 'killed'
+/** How a machine came to its end; `crashed` is QEMU itself, which nobody had ended. */
+export type End = 'powered off' | 'restarted' | 'halted' | 'killed' | 'crashed'
 
 export interface Surroundings {
   /** A file for everything that the console says. */
@@ -30,7 +30,7 @@ export class Machine implements AsyncDisposable {
   readonly ended: Promise<End>
   readonly #child: ChildProcess
   readonly #qmp: Qmp
-  #end: End = 'killed'
+  #end: End | undefined
 
   static async start(hardware: Hardware, surroundings: Surroundings): Promise<Machine> {
     const { interactive, signal } = surroundings
@@ -49,7 +49,7 @@ export class Machine implements AsyncDisposable {
     child: ChildProcess,
     ended: Promise<unknown>,
     qmp: Qmp,
-    { log, interactive }: Surroundings,
+    { log, interactive, signal }: Surroundings,
   ) {
     assert(child.stdout)
     this.#child = child
@@ -60,13 +60,14 @@ export class Machine implements AsyncDisposable {
     this.verdict = new Lines(socket(child, VERDICT_DESCRIPTOR))
     qmp.on('SHUTDOWN', ({ reason }) => {
       if (reason === 'guest-shutdown') this.#end = 'powered off'
-      if (reason === 'guest-reset') this.#end = 'restarted'
+      else if (reason === 'guest-reset') this.#end = 'restarted'
+      else this.#end = 'killed'
     })
     const leave = () => child.kill('SIGKILL')
     process.on('exit', leave)
     this.ended = ended.then(() => {
       process.off('exit', leave)
-      return this.#end
+      return this.#end ?? (signal.aborted ? 'killed' : 'crashed')
     })
     // QEMU goes on for ever with a kernel that has halted.
     this.console.find(/reboot: System halted/).then(

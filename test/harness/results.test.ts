@@ -17,6 +17,7 @@ type Whole = Required<BootResult> & {
 const WHOLE: Whole = {
   name: 'whole',
   ok: true,
+  breakdown: 'QEMU crashed',
   reason: 'none',
   seconds: {
     loaded: 1,
