@@ -143,6 +143,7 @@ async function image(
       decodedBytes: plan.image.kind === 'url' ? cacheBytes - fetchedBytes(cacheBytes) : cacheBytes,
       tableBytes: TABLE_BYTES,
       allowCorrupt: plan.allowCorrupt,
+      dataFileNamed: plan.dataFile !== undefined,
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
       ...(plan.keySlot === undefined ? {} : { keySlot: plan.keySlot }),
       passphrase: async (refused) => plan.passphrase?.(name, refused),

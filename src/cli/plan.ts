@@ -48,6 +48,15 @@ export async function imagePlan(image: string, options: Options): Promise<ImageP
   }
 }
 
+/** A new disk of zeroes has nothing that these could choose from. */
+function refuseForMemory(image: string, options: Options): void {
+  const useless = (['sizelimit', 'snapshot', 'data-file'] as const).filter(
+    (name) => options[name] !== undefined,
+  )
+  const [name] = options.offset > 0 ? ['offset'] : useless
+  if (name !== undefined) throw new UsageError(`--${name} has no meaning for ${image}`)
+}
+
 function permissions(words: readonly string[]): Permission[] {
   return words.flatMap((word): Permission[] => {
     if (word === 'none') return []
@@ -81,8 +90,10 @@ export async function devicePlan(
     throw new UsageError('--read-only and --overlay contradict each other')
   }
   const plan = await imagePlan(image, options)
-  if (plan.image.kind === 'memory' && overlay.kind !== 'none') {
-    throw new UsageError(`${image} keeps what is written to it, without --overlay`)
+  if (plan.image.kind === 'memory') {
+    if (overlay.kind !== 'none')
+      throw new UsageError(`${image} keeps what is written to it, without --overlay`)
+    refuseForMemory(image, options)
   }
   return {
     ...plan,

@@ -1,5 +1,5 @@
 import type { BlockSource } from '../../block/source.ts'
-import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
+import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
 import type { Format } from '../format.ts'
 import { checkQcow2 } from './check/check.ts'
 import type { ClusterSource, Passphrase } from './crypto/unlock.ts'
@@ -38,6 +38,8 @@ export interface Qcow2Options {
   readonly snapshot?: string
   /** Without it, an image that names other files is refused. */
   readonly opener?: Opener
+  /** The user says where the external data file is: one that has none is not the image that is meant. */
+  readonly dataFileNamed?: boolean
   /** Opens an encrypted image; not asked of any other. */
   readonly passphrase?: Passphrase
   /** The only key slot of LUKS that is tried; without it, all that are in use. */
@@ -85,6 +87,13 @@ function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Optio
     throw new ImageInvalid('the image says its data file is raw, but has no data file', {
       where: { offset: 88 },
     })
+  if (options.dataFileNamed && !features.dataFile) throw withoutDataFile()
+}
+
+function withoutDataFile(): UsageError {
+  return new UsageError('the image has no external data file', {
+    advice: 'leave --data-file out, or look whether this is the right image',
+  })
 }
 
 /** What deciphers is loaded only for images that are encrypted: OpenSSL takes its time. */
