@@ -65,7 +65,8 @@ export async function listen(
       const address = server.address()
       const bound = typeof address === 'object' && address !== null ? address : undefined
       const shown = host ?? bound?.address ?? ''
-      const literal = shown.includes(':') ? `[${shown}]` : shown
+      // The zone of a link-local address is set apart as RFC 6874 has it.
+      const literal = shown.includes(':') ? `[${shown.replace('%', '%25')}]` : shown
       return `${scheme}://${literal}:${bound?.port ?? endpoint.port}/${name}`
     }
   }

@@ -89,7 +89,8 @@ export function deviceIndex(text: string): number {
 }
 
 function parseAddress(text: string): { readonly host: string; readonly port: number } | undefined {
-  const [, six, four, digits] = /^(?:\[([\da-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? []
+  const [, six, four, digits] =
+    /^(?:\[([\da-fA-F:.]+(?:%[\w.-]+)?)\]|([^:[\]]*)):(\d{1,5})$/.exec(text) ?? []
   const port = Number(digits)
   return digits === undefined || port > 65535 ? undefined : { host: six ?? four ?? '', port }
 }

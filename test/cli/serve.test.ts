@@ -61,17 +61,18 @@ async function refused(...words: string[]): Promise<string> {
 }
 
 t.test('on TCP, IPv4 and IPv6, under a name and with a description', async (t) => {
-  for (const host of ['127.0.0.1', '[::1]', '']) {
+  for (const host of ['127.0.0.1', '[::1]', '[::1%lo]', '']) {
     const named = ['--name', 'a disk', '--description', 'of the tests']
     const { child, uri } = await serve('--listen', `${host}:0`, ...named)
-    const reached = uri.replace('[::]', '[::1]')
+    if (host.includes('%')) t.match(uri, '[::1%25lo]')
+    const reached = uri.replace(/\[::(?:1%25lo)?\]/, '[::1]')
     const { stdout } = await run('nbdinfo', ['--list', '--json', reached])
     t.match(JSON.parse(stdout), {
       exports: [{ 'export-name': 'a disk', description: 'of the tests', 'export-size': 1 << 20 }],
     })
     await run('qemu-img', ['compare', '-f', 'raw', '-F', 'raw', image, reached])
     await t.rejects(run('nbdinfo', [reached.replace('a%20disk', 'other')]))
-    t.strictSame(await ended(child, 'SIGINT'), [0, null])
+    t.strictSame(await ended(child, host === '' ? 'SIGHUP' : 'SIGINT'), [0, null])
   }
 })
 

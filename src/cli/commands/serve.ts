@@ -25,7 +25,7 @@ export const serve: Command = {
   summary: 'serve an image to NBD clients',
   details: [
     'Clients connect to a Unix socket (--socket), to TCP (--listen), to what is connected to standard input (--stdio), or to the sockets of a service manager (LISTEN_FDS).',
-    'Nothing can be written unless --overlay says where writes go. With --log info it says where it listens. SIGTERM ends it once what is under way has been answered.',
+    'Nothing can be written unless --overlay says where writes go. With --log info it says where it listens. SIGTERM (SIGINT, SIGHUP) ends it once what is under way has been answered.',
   ],
   operands: ['IMAGE'],
   options: [
@@ -61,7 +61,8 @@ async function runServe({ operands: [image = ''], options, terminal }: Call): Pr
   const offer: Offer = { served, name, description, ...(tls === undefined ? {} : { tls }) }
   const report = (error: unknown) => terminal.say('error', lineOf(error))
   const stop = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort())
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => stop.abort())
   await answerFirst()
   if (endpoint.kind === 'stdio') {
     const socket = LendingSocket.overDescriptor(0, socketCalls)
