@@ -18,8 +18,10 @@ export interface Evidence {
 
 /** What netcow says on the console, in whatever frame the initramfs puts around it. */
 const OURS = /\bnetcow: /
-const INITRAMFS_RUNS = /\bRun \S+ as init process/
+const DEVICE = /\bnbd\d+: /
 const PANIC = /\bKernel panic - not syncing/
+/** The kernel's last words where somebody asked for them. */
+const ASKED = /\breboot: /
 
 /** Why the boot is not what was expected, or undefined if it is. */
 export function fault(expected: Expectation, evidence: Evidence): string | undefined {
@@ -36,13 +38,16 @@ export function fault(expected: Expectation, evidence: Evidence): string | undef
 }
 
 /**
- * Why the machine failed before anything of the initramfs had a part in it, or undefined if it did
- * not: QEMU's own translator does so now and then.
+ * What the machine itself died of, before anything of netcow's ran, or undefined: under QEMU's own
+ * translator a kernel panics now and then, or the machine resets.
  */
 export function breakdown({ end, console }: Pick<Evidence, 'end' | 'console'>): string | undefined {
   if (end === 'crashed') return 'QEMU crashed'
-  if (console.some((line) => INITRAMFS_RUNS.test(line))) return undefined
-  return console.find((line) => PANIC.test(line))?.trim()
+  if (console.some((line) => OURS.test(line) || DEVICE.test(line))) return undefined
+  const panic = console.find((line) => PANIC.test(line))
+  if (panic !== undefined) return panic.trim()
+  const isReset = end === 'restarted' && !console.some((line) => ASKED.test(line))
+  return isReset ? 'it was reset without a word' : undefined
 }
 
 function bootFault(evidence: Evidence, times: number, wanted: End): string | undefined {

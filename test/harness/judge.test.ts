@@ -83,14 +83,20 @@ t.test('a refusal is good when it is said once, and nothing is mounted', async (
   t.match(refused(evidence(mounted, { console })), /mounted/)
 })
 
-t.test('a machine that died before its initramfs ran is told apart', async (t) => {
+t.test('a machine that died before netcow ran is told apart', async (t) => {
   const panic = '[    0.01] Kernel panic - not syncing: IO-APIC + timer does not work!'
-  const runs = '[   11.40] Run /init as init process'
+  const device = '[   20.1] block nbd0: Send control failed'
+  const asked = '[   21.2] reboot: Restarting system'
   t.equal(breakdown({ end: 'restarted', console: [panic] }), panic)
-  t.equal(breakdown({ end: 'restarted', console: [runs, panic] }), undefined)
-  t.equal(breakdown({ end: 'restarted', console: [] }), undefined)
-  t.equal(breakdown({ end: 'killed', console: [runs] }), undefined)
-  t.equal(breakdown({ end: 'crashed', console: [runs] }), 'QEMU crashed')
+  t.equal(breakdown({ end: 'killed', console: ['[ 1.0] a line', panic] }), panic)
+  for (const ours of [REFUSAL, device]) {
+    t.equal(breakdown({ end: 'restarted', console: [ours, panic] }), undefined)
+    t.equal(breakdown({ end: 'restarted', console: [ours] }), undefined)
+  }
+  t.match(breakdown({ end: 'restarted', console: ['[ 5.1] a line'] }), /reset/)
+  t.equal(breakdown({ end: 'restarted', console: [asked] }), undefined)
+  t.equal(breakdown({ end: 'killed', console: [] }), undefined)
+  t.equal(breakdown({ end: 'crashed', console: [REFUSAL] }), 'QEMU crashed')
 })
 
 t.test('what is no report is not taken for one', async (t) => {
