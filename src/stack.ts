@@ -144,6 +144,7 @@ async function image(
       decodedBytes: plan.image.kind === 'url' ? cacheBytes - fetchedBytes(cacheBytes) : cacheBytes,
       tableBytes: TABLE_BYTES,
       allowCorrupt: plan.allowCorrupt,
+      tell: (flaw) => opening.report(flaw.within({ image: name }).line),
       dataFileNamed: plan.dataFile !== undefined,
       ...(plan.snapshot === undefined ? {} : { snapshot: plan.snapshot }),
       ...(plan.keySlot === undefined ? {} : { keySlot: plan.keySlot }),

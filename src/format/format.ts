@@ -34,8 +34,8 @@ export type Mapping =
       readonly kind: 'zero'
       readonly length: number
       readonly offset?: number
-      /** It says data, but the file ends before that. */
-      readonly pastEnd?: true
+      /** It says data, but the file ends before that: within this cluster, as QEMU may leave it, or before. */
+      readonly pastEnd?: 'within' | 'before'
     }
   /** This layer does not hold them; the one below shows through, or zeroes where there is none. */
   | { readonly kind: 'hole'; readonly length: number; readonly offset?: number }

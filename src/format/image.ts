@@ -6,6 +6,7 @@ import {
   assertRange,
 } from '../block/source.ts'
 import { isNetcowError } from '../errors.ts'
+import { type Tell, cutOff } from './cut-off.ts'
 import { Flight } from './flight.ts'
 import type { Layout, Mapping, OpenFormat } from './format.ts'
 
@@ -31,12 +32,14 @@ export class Image implements BlockSource {
   readonly #layout: Layout
   readonly #below: BlockSource | undefined
   readonly #sources: AsyncDisposable
+  #tell: Tell | undefined
 
-  constructor({ layout, below, sources }: OpenFormat) {
+  constructor({ layout, below, sources }: OpenFormat, tell?: Tell) {
     this.size = layout.size
     this.#layout = layout
     this.#below = below
     this.#sources = sources
+    this.#tell = tell
   }
 
   read(target: Uint8Array, offset: number): Completion {
@@ -58,12 +61,14 @@ export class Image implements BlockSource {
     if (first.kind === 'hole') return this.#extentBelow(offset, first.length)
     if (first.kind === 'data' && first.sparse)
       return first.source.extent(first.offset, first.length)
+    this.#notice(first)
     const kind = first.kind === 'zero' ? 'zero' : 'data'
     let total = first.length
     while (total < length) {
       const next = this.#layout.locate(offset + total, length - total)
       if (next instanceof Promise) break
       if (next.kind === 'hole' || (next.kind === 'zero') !== (kind === 'zero')) break
+      this.#notice(next)
       total += next.length
     }
     return { kind, length: total, depth: 1 }
@@ -72,11 +77,9 @@ export class Image implements BlockSource {
   /** The same as `extent`, one mapping at a time, with what a map of the image shows. */
   async place(offset: number, length: number): Promise<Place> {
     assertRange(this.size, offset, length)
-    const {
-      kind,
-      length: run,
-      offset: at,
-    } = await placed(await this.#layout.locate(offset, length))
+    const mapping = await this.#layout.locate(offset, length)
+    this.#notice(mapping)
+    const { kind, length: run, offset: at } = await placed(mapping)
     const held = Math.min((this.#below?.size ?? 0) - offset, run)
     if (kind !== 'hole' || held <= 0 || !this.#below)
       return { kind, length: run, layer: 0, ...(at !== undefined && { offset: at }) }
@@ -168,10 +171,18 @@ export class Image implements BlockSource {
         return mapping.unpack(target)
       case 'zero':
         target.fill(0)
+        this.#notice(mapping)
         return undefined
       case 'hole':
         return this.#readBelow(target, offset)
     }
+  }
+
+  /** Whoever takes these zeroes for good is to know. */
+  #notice(mapping: Mapping): void {
+    if (mapping.kind !== 'zero' || mapping.pastEnd !== 'before') return
+    this.#tell?.(cutOff(mapping.offset ?? 0))
+    this.#tell = undefined
   }
 
   #readBelow(target: Uint8Array, offset: number): Completion {

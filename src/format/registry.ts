@@ -3,6 +3,7 @@ import type { CheckOptions, CheckReport } from './check-report.ts'
 import type { Description } from './description.ts'
 import type { Explanation } from './explanation.ts'
 import type { Format } from './format.ts'
+import type { Tell } from './cut-off.ts'
 import { Image } from './image.ts'
 import { type Qcow2Options, qcow2 } from './qcow2/qcow2.ts'
 import { raw } from './raw/raw.ts'
@@ -26,7 +27,13 @@ export interface FormatOptions extends Options {
  * this throws. `ImageInvalid` and `ImageUnsupported` name byte offsets within the source.
  */
 export async function openImage(source: BlockSource, options: FormatOptions): Promise<BlockSource> {
-  return new Image(await FORMATS[options.format ?? 'qcow2'].open(source, options))
+  let isTold = false
+  const tell: Tell = (flaw) => {
+    if (!isTold) options.tell?.(flaw)
+    isTold = true
+  }
+  const format = FORMATS[options.format ?? 'qcow2']
+  return new Image(await format.open(source, { ...options, tell }), tell)
 }
 
 export function isFormatName(text: string): text is FormatName {

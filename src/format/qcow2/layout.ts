@@ -73,7 +73,11 @@ export class Qcow2Layout implements Layout {
       throw new ImageInvalid('an encrypted cluster is where no file reaches', {
         where: { guest, offset: host },
       })
-    if (held <= 0) return { kind: 'zero', length, offset: host, pastEnd: true }
+    if (held <= 0) {
+      const last = host + length - 1
+      const isMissing = last - (last % this.#tables.clusterBytes) >= source.size
+      return { kind: 'zero', length, offset: host, pastEnd: isMissing ? 'before' : 'within' }
+    }
     const run = { length: Math.min(length, held), source, offset: host }
     return this.#clusters.encrypted
       ? { kind: 'data', ...run, encrypted: true }

@@ -4,6 +4,7 @@ import { Slots } from '../../block/slots.ts'
 import type { BlockSource, Completion } from '../../block/source.ts'
 import { ImageInvalid } from '../../errors.ts'
 import { fillClamped } from '../clamped.ts'
+import { COPIED_WHOLE } from '../cut-off.ts'
 import type { PackedRange } from './clusters.ts'
 import { RUN_BYTES } from './compressed-run.ts'
 import { type Decompress, decompressor, isDamage } from './decompress.ts'
@@ -163,6 +164,8 @@ export class PackedClusters {
       if (!isDamage(cause)) throw cause
       throw new ImageInvalid(`a compressed cluster is not sound ${this.#compression} data`, {
         where: { ...range },
+        // Its last sector may be there in part.
+        ...(range.offset + range.length > this.#source.size && { advice: COPIED_WHOLE }),
         cause,
       })
     }

@@ -1,5 +1,6 @@
 import type { BlockSource } from '../../block/source.ts'
 import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
+import { type Tell, cutOff } from '../cut-off.ts'
 import type { Format } from '../format.ts'
 import { checkQcow2 } from './check/check.ts'
 import type { ClusterSource, Passphrase } from './crypto/unlock.ts'
@@ -46,6 +47,8 @@ export interface Qcow2Options {
   readonly keySlot?: number
   /** Reads an image that is marked as corrupt. */
   readonly allowCorrupt?: boolean
+  /** Called once, if at all: at open or by a later read. */
+  readonly tell?: Tell
 }
 
 export const qcow2: Format<Qcow2Options> = {
@@ -60,6 +63,8 @@ export const qcow2: Format<Qcow2Options> = {
     const place = await inClear(source, clusters, head, options)
     const { l1, size } = await diskOf(source, header, options.snapshot)
     const tables = await Tables.open(source, geometry, l1, size, tableBytes)
+    const missing = tables.missing()
+    if (missing !== undefined) options.tell?.(cutOff(missing))
     const { clusterBytes } = geometry
     const { decodedBytes = DEFAULT_DECODED_BYTES } = options
     const packed = new PackedClusters(source, compressionOf(header), clusterBytes, decodedBytes)

@@ -46,6 +46,19 @@ export class Tables {
     return tables
   }
 
+  get clusterBytes(): number {
+    return this.#geometry.clusterBytes
+  }
+
+  /** Where the first table should be that lies past the end of the source. */
+  missing(): number | undefined {
+    for (let at = 0; at < this.#l1.byteLength; at += 8) {
+      const place = hostOffset(this.#l1.getUint32(at), this.#l1.getUint32(at + 4))
+      if (place >= this.#source.size) return place
+    }
+    return undefined
+  }
+
   /** The slice that describes the guest offset; `undefined` where nothing there is allocated. */
   slice(offset: number): DataView | undefined | Promise<DataView> {
     const place = this.#place(offset)

@@ -49,6 +49,47 @@ for (const [kind, options] of Object.entries(KINDS))
     }
   })
 
+t.test('a compressed cluster that is missing in part is refused with advice', async (t) => {
+  const whole = await qemu.bytes('zlib')
+  await using image = await openImage(new BytesSource(whole.subarray(0, whole.length - 4096)), {})
+  await t.rejects(readAll(image), { message: /not sound zlib/, advice: /copied whole/ })
+})
+
+t.test('that tables are missing is said at once', async (t) => {
+  const whole = await qemu.bytes('plain')
+  const l1 = Number(whole.readBigUInt64BE(40))
+  const l2 = Number(whole.readBigUInt64BE(l1) & 0xff_ffff_ffff_fe00n)
+  const flaws: string[] = []
+  const cut = new BytesSource(whole.subarray(0, l2))
+  await using image = await openImage(cut, { tell: (flaw) => flaws.push(flaw.line) })
+  t.match(flaws, [new RegExp(`^the file ends before .*offset ${l2}`)])
+  await readAll(image)
+  t.equal(flaws.length, 1)
+})
+
+t.test('that clusters are missing is said once, when one is read', async (t) => {
+  const whole = await qemu.bytes('plain')
+  const flaws: string[] = []
+  const open = (bytes: Uint8Array) =>
+    openImage(new BytesSource(bytes), { tell: (flaw) => flaws.push(flaw.line) })
+  {
+    await using image = await open(whole.subarray(0, whole.length - 4095))
+    await readAll(image)
+    t.strictSame(flaws, [], 'the last cluster may end early')
+  }
+  const end = whole.length - 2 * 4096
+  await using image = await open(whole.subarray(0, end))
+  await image.read(new Uint8Array(4096), 0)
+  t.strictSame(flaws, [])
+  for (let tries = 0; tries < 2; tries++) {
+    for (let at = 0; at < image.size;) at += (await image.extent(at, image.size - at)).length
+    await readAll(image)
+  }
+  t.strictSame(flaws, [
+    `the file ends before clusters of the image, which read as zeroes (offset ${end}); look whether the file was copied whole`,
+  ])
+})
+
 t.test('a virtual size that is no multiple of 512 is kept', async (t) => {
   const image = await qemu.bytes('plain')
   for (const size of [1, 511, 513, 4097, DISK_BYTES - 1]) {
