@@ -33,11 +33,8 @@ export async function opened<T>(
 /** What a file is known by when it is opened again. */
 interface Known {
   readonly version: string
-  /**
-   * The same at all its places, whatever each calls the version; undefined where nobody says it. An only
-   * place is asked once, and nobody is asked twice who is not asked `patiently`.
-   */
-  readonly content: (patiently: boolean) => Promise<string | undefined>
+  /** The same at all its places, whatever each calls the version; undefined where nobody says it. */
+  readonly content: () => Promise<string | undefined>
 }
 
 /** What can be seen of a file on a server. */
@@ -67,14 +64,12 @@ export class Opening extends Patience {
   /**
    * A file on a server has been opened, in the version that `state` knows.
    *
-   * @param content how it begins, and the digest of the whole file; undefined if there is none
+   * @param content how it begins, and the digest of the whole file, which is asked for only if it has
+   *   mirrors; undefined if there is none
    */
   openedUrl(
     { state, cache, destinations }: Seen,
-    {
-      head,
-      digest,
-    }: { head: Uint8Array; digest: (patiently: boolean) => Promise<string | undefined> },
+    { head, digest }: { head: Uint8Array; digest: () => Promise<string | undefined> },
   ): void {
     this.sources.push(state)
     this.caches.push(cache)
@@ -82,8 +77,9 @@ export class Opening extends Patience {
     const { sizeBytes, servers } = state()
     const identity = servers.find((server) => server.identity !== undefined)?.identity
     const version = `${sizeBytes} bytes, ${identity}`
-    const content = async (patiently: boolean) => {
-      const found = await digest(patiently && servers.length > 1)
+    if (servers.length === 1) return this.#openedOnly(version)
+    const content = async () => {
+      const found = await digest()
       // What lies beside a file may be about the one before it.
       return found && `${sizeBytes} bytes, sha-256 ${found}, begins with ${sha256(head)}`
     }
@@ -111,15 +107,9 @@ export class Opening extends Patience {
     const identity = (files: readonly (string | undefined)[]) =>
       sha256(JSON.stringify([reading, files]))
     const byVersion = identity(this.#known.map(({ version }) => version))
-    const isLost = overlay.kind === 'memory'
-    const asked = Promise.all(this.#known.map(({ content }) => content(!isLost)))
-    // What is written to memory is lost with its daemon, so that nobody looks for the image again; but
-    // the digests tell if a version that was replaced is back.
-    if (isLost) {
-      asked.catch(() => {})
-      return [byVersion]
-    }
-    const contents = await asked
+    // What is written to memory is lost with its daemon, so that nobody looks for the image again.
+    if (overlay.kind === 'memory') return [byVersion]
+    const contents = await Promise.all(this.#known.map(({ content }) => content()))
     const byContent = contents.includes(undefined) ? byVersion : identity(contents)
     return byContent === byVersion ? [byVersion] : [byVersion, byContent]
   }

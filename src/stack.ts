@@ -15,7 +15,6 @@ import {
   RangesRefused,
   SourceRefused,
   UsageError,
-  isNetcowError,
 } from './errors.ts'
 import { chained, dataFilePlan, planBelow } from './chain.ts'
 import { openImage } from './format/registry.ts'
@@ -270,9 +269,7 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
       speed: () => mirrors.source.speed,
     })
     if (mirrors.head.length > 0) cache.seed(mirrors.head, 0)
-    const ask = () => mirrors.source.sha256()
-    const digest = (patiently: boolean) =>
-      patiently ? persistence.run(ask) : ask().catch(unlessBug)
+    const digest = () => persistence.run(() => mirrors.source.sha256())
     opening.openedUrl(
       {
         state,
@@ -290,10 +287,6 @@ async function overHttp(url: URL, plan: SourcePlan, opening: Opening): Promise<B
     opening.openedBytes(bytes)
     return new Bytes(bytes)
   }
-}
-
-function unlessBug(error: unknown): undefined {
-  if (!isNetcowError(error)) throw error
 }
 
 function tooLongToKeep(url: URL, bytes: number): SourceRefused {

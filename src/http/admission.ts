@@ -119,7 +119,7 @@ type Copy = Omit<Opened, 'head'>
 /** Of the version that was opened: it must still be there once the digest is. */
 async function provenDigests(copy: Copy): Promise<Digests> {
   const digests = await digestsOf(copy)
-  if (digests.size > 0) await copy.source.read(new Uint8Array(1), 0)
+  await copy.source.read(new Uint8Array(1), 0)
   return digests
 }
 

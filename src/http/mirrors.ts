@@ -67,10 +67,11 @@ export class Mirrors implements BlockSource {
     servers = serversOf(url, options),
   ): Promise<{ source: Mirrors; head: Uint8Array }> {
     const transport = openTransport(options)
+    const wantsDigest = servers.length > 1
     const due = new Set(servers.filter((server) => !server.askedToStayAway))
     const open = async (server: Server) => {
       if (!due.has(server)) throw sentAway([server])
-      return HttpSource.open(routeTo(server.url, transport, options), options.identity)
+      return HttpSource.open(routeTo(server.url, transport, options), options.identity, wantsDigest)
     }
     const [own, ...others] = servers
     const openings = [open(own), ...others.map(open)] as const
@@ -269,7 +270,7 @@ export class Mirrors implements BlockSource {
 
   #open(url: URL): Promise<Opened> {
     const route = routeTo(url, this.#transport, this.#options)
-    return HttpSource.open(route, this.#options.identity)
+    return HttpSource.open(route, this.#options.identity, true)
   }
 
   #failed(server: Server, error: unknown): void {

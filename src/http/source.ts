@@ -61,10 +61,10 @@ export class HttpSource implements BlockSource {
    * Asks for the head of the file, pins its version and hands over the bytes that came.
    * Throws `SourceUnavailable` for what may pass and `SourceRefused` for what will not.
    */
-  static async open(route: Route, mode: IdentityMode): Promise<Opened> {
+  static async open(route: Route, mode: IdentityMode, wantsDigest = false): Promise<Opened> {
     const { url, before } = route
     const head = new Uint8Array(HEAD_BYTES)
-    const headers = { ...route.headers, 'want-repr-digest': WANTED }
+    const headers = wantsDigest ? { ...route.headers, 'want-repr-digest': WANTED } : route.headers
     const ask = (start: URL) =>
       follow({ ...route, headers }, start, (exchange) => requestRange(exchange, head, 0, () => {}))
     const { answer, resolved } = await (before === undefined ? ask(url) : either(before, url, ask))
