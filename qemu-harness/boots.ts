@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, rename } from 'node:fs/promises'
 import { stripVTControlCharacters } from 'node:util'
 import { UsageError } from '../src/errors.ts'
 import { type Boot, boot } from './boot.ts'
@@ -59,8 +59,10 @@ async function tell(plan: Boot, workshop: Workshop): Promise<BootResult> {
   const once = () => step(`Boot ${plan.name}`, () => boot(plan, workshop))
   let result = await once()
   if (result.breakdown !== undefined) {
-    process.stderr.write(`  once more, the machine failed by itself: ${result.breakdown}\n`)
-    result = await once()
+    const { breakdown, log } = result
+    process.stderr.write(`  once more, the machine failed by itself: ${breakdown}\n`)
+    await rename(log, log.replace(/\.log$/, '.first.log'))
+    result = { ...(await once()), breakdown }
   }
   await keepResult(result)
   process.stderr.write(`  ${result.ok ? 'good' : `BAD: ${result.reason}`}\n`)

@@ -38,8 +38,8 @@ export function fault(expected: Expectation, evidence: Evidence): string | undef
 }
 
 /**
- * What the machine itself died of, before anything of netcow's ran, or undefined: under QEMU's own
- * translator a kernel panics now and then, or the machine resets.
+ * What the machine itself died of, or undefined: QEMU crashed, or nothing of netcow's had run yet when the
+ * kernel panicked or the machine reset, as it does now and then under QEMU's own translator.
  */
 export function breakdown({ end, console }: Pick<Evidence, 'end' | 'console'>): string | undefined {
   if (end === 'crashed') return 'QEMU crashed'

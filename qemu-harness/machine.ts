@@ -54,7 +54,7 @@ export class Machine implements AsyncDisposable {
     assert(child.stdout)
     this.#child = child
     this.#qmp = qmp
-    child.stdout.pipe(createWriteStream(log))
+    const written = once(child.stdout.pipe(createWriteStream(log)), 'close')
     if (interactive) child.stdout.pipe(process.stdout)
     this.console = new Lines(child.stdout)
     this.verdict = new Lines(socket(child, VERDICT_DESCRIPTOR))
@@ -65,7 +65,8 @@ export class Machine implements AsyncDisposable {
     })
     const leave = () => child.kill('SIGKILL')
     process.on('exit', leave)
-    this.ended = ended.then(() => {
+    this.ended = ended.then(async () => {
+      await written
       process.off('exit', leave)
       return this.#end ?? (signal.aborted ? 'killed' : 'crashed')
     })

@@ -16,6 +16,16 @@ interface Pending {
   readonly reject: (error: Error) => void
 }
 
+/** A QEMU that crashes may end in the middle of a line. */
+function parsed(line: string): z.infer<typeof Message> | undefined {
+  try {
+    return Message.parse(JSON.parse(line))
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
 /** A control connection to one QEMU. Emits its events by their names. */
 export class Qmp extends EventEmitter<Record<string, [Record<string, unknown>]>> {
   readonly #socket: Socket
@@ -46,7 +56,8 @@ export class Qmp extends EventEmitter<Record<string, [Record<string, unknown>]>>
   }
 
   #receive(line: string): void {
-    const message = Message.parse(JSON.parse(line))
+    const message = parsed(line)
+    if (message === undefined) return
     if ('event' in message) this.emit(message.event, message.data ?? {})
     else if ('id' in message) {
       const pending = this.#pending.get(message.id)

@@ -7,7 +7,7 @@ export interface BootResult {
   readonly ok: boolean
   /** Why not, in one line. */
   readonly reason?: string
-  /** What the machine itself died of, before anything of netcow's ran. */
+  /** What the machine itself died of, perhaps at a first try: QEMU, or a guest in which nothing of netcow's had run. */
   readonly breakdown?: string
   /** Since the kernel started; `total` is all the machine's time, with its firmware. */
   readonly seconds: {

@@ -57,8 +57,15 @@ export const IMAGE_OPTIONS: readonly OptionName[] = [
   'proxy',
   'insecure',
 ]
-/** The same, for what looks at all snapshots at once. */
-export const WHOLE_FILE_OPTIONS = IMAGE_OPTIONS.filter((name) => name !== 'snapshot')
+const OF_THE_GUEST: ReadonlySet<OptionName> = new Set<OptionName>([
+  'snapshot',
+  'data-file',
+  'luks-key-file',
+  'luks-key-slot',
+  'allow-corrupt',
+])
+/** The same, for what looks at the file of an image and at none of the guest's bytes. */
+export const WHOLE_FILE_OPTIONS = IMAGE_OPTIONS.filter((name) => !OF_THE_GUEST.has(name))
 
 /** Sorts the words of a call. Throws `UsageError` with the nearest option for a mistyped one. */
 export function parseCall(

@@ -8,8 +8,11 @@ export const COPIED_WHOLE = 'look whether the file was copied whole'
 
 /** A file that ends early reads as zeroes from there on, as in QEMU, which nobody may have meant. */
 export function cutOff(offset: number): ImageInvalid {
-  return new ImageInvalid('the file ends before clusters of the image, which read as zeroes', {
-    where: { offset },
-    advice: COPIED_WHOLE,
-  })
+  return new ImageInvalid(
+    'clusters of the image lie behind the end of their file, and read as zeroes',
+    {
+      where: { offset },
+      advice: COPIED_WHOLE,
+    },
+  )
 }

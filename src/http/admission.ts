@@ -50,7 +50,8 @@ export class Original {
     if (equalDigests(ours, theirs)) return
     throw new SourceRefused('nothing proves that the mirror has the same file', {
       where: this.#where(opened),
-      advice: 'put a .sha256 beside both, or let both servers send the same strong ETag',
+      advice:
+        'put a .sha256 beside both, no older than the file, or let both send the same strong ETag',
     })
   }
 
@@ -177,37 +178,46 @@ function sameEtag(one: Opened, other: Opened): boolean {
 async function digestsOf({ route, source, headers }: Copy): Promise<Digests> {
   const sent = reprDigests(headers)
   if (sent.has('sha-256')) return sent
-  return new Map([...sent, ...(await besides(route, source))])
+  // What is older than the file is about the version before it.
+  const isOlder = (writtenMs: number) => writtenMs < modifiedMs(headers)
+  return new Map([...sent, ...(await besides(route, source, (ms) => !isOlder(ms)))])
 }
 
 /** Where redirects led, or else beside the URL itself: that may lead to another version by now. */
-async function besides(route: Route, source: HttpSource): Promise<Digests> {
+async function besides(route: Route, source: HttpSource, counts: Counts): Promise<Digests> {
   const { destination } = source
-  const there = await sidecar(route, destination)
+  const there = await sidecar(route, destination, counts)
   if (there.size > 0 || destination.href === route.url.href) return there
-  const named = await sidecar(route, route.url)
+  const named = await sidecar(route, route.url, counts)
   return named.size === 0 || (await source.isAtUrl()) ? named : new Map()
 }
 
-/** Only such as are not older than the file, which is still there once they are. */
+/** Only such as are known to be no older than the file, which is still there once they are. */
 async function newerDigests({ route, source, headers }: Opened): Promise<Digests> {
   const sent = reprDigests(headers)
   if (sent.has('sha-256')) return sent
-  const found = await sidecar(route, source.destination, Date.parse(headers['last-modified'] ?? ''))
+  const isNewer = (writtenMs: number) => writtenMs >= modifiedMs(headers)
+  const found = await sidecar(route, source.destination, isNewer)
   await source.read(new Uint8Array(1), 0)
   return new Map([...sent, ...found])
 }
 
-/** @param sinceMs what was written before this proves nothing, as what says not when if it is given */
-async function sidecar(route: Route, file: URL, sinceMs?: number): Promise<Digests> {
+/** NaN where nothing is said of it. */
+function modifiedMs(headers: Opened['headers']): number {
+  return Date.parse(headers['last-modified'] ?? '')
+}
+
+/** Whether what was written then proves something; NaN is unknown. */
+type Counts = (writtenMs: number) => boolean
+
+async function sidecar(route: Route, file: URL, counts: Counts): Promise<Digests> {
   const url = new URL(file)
   url.pathname += '.sha256'
   try {
     const { answer } = await follow(route, url, (exchange) =>
       requestWhole(exchange, SIDECAR_BYTES, () => new SourceRefused('too long for a digest')),
     )
-    const writtenMs = Date.parse(answer.headers['last-modified'] ?? '')
-    if (sinceMs !== undefined && !(writtenMs >= sinceMs)) return new Map()
+    if (!counts(modifiedMs(answer.headers))) return new Map()
     return sha256Digests(Buffer.from(answer.bytes).toString('latin1'))
   } catch (error) {
     // None there, or nothing of the kind: then it proves nothing.

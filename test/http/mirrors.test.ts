@@ -333,6 +333,24 @@ async function comesBack(source: Mirrors, pair: Pair): Promise<boolean> {
   return false
 }
 
+t.test('a .sha256 that is older than its file is about the version before it', async (t) => {
+  for (const place of ['near', 'far'] as const) {
+    await using pair = await Pair.open()
+    const shelves = { near: new Shelf(pair.near), far: new Shelf(pair.far) }
+    shelves.near.put(content, '"n1"', 10)
+    shelves.far.put(content, '"f1"', 10)
+    // The same size and the same head, and the digest of what was there before.
+    shelves[place].put(twin, '"2"', 20)
+    await using source = await pair.source({ clock: pair.clock })
+    await settled(source, pair)
+    t.match(source.state.servers, [{ state: 'good' }, { state: 'outside' }], `new at ${place}`)
+    shelves[place].put(content, '"3"', 30)
+    shelves[place].putDigest(content, 30)
+    await pair.near.down()
+    t.equal(await comesBack(source, pair), place === 'far', 'which was opened as something else')
+  }
+})
+
 t.test('an old version that is put back under another ETag is read, if it is proven', async (t) => {
   await using pair = await Pair.open()
   const near = new Shelf(pair.near)

@@ -16,7 +16,7 @@ export const check: Command = {
     'Looks for entries that are misaligned, out of range or overlap; with --refcounts also compares every reference count. Nothing is repaired.',
   ],
   operands: ['IMAGE'],
-  options: ['json', 'refcounts', ...WHOLE_FILE_OPTIONS],
+  options: ['json', 'refcounts', ...WHOLE_FILE_OPTIONS.filter((name) => name !== 'backing')],
   run: runCheck,
 }
 

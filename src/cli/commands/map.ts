@@ -125,8 +125,9 @@ async function explained(top: ImagePlan, offset: number, terminal: Terminal): Pr
 }
 
 async function explainedIn(source: BlockSource, plan: ImagePlan, offset: number) {
-  const { snapshot, format } = plan
-  const options = { format, ...(snapshot === undefined ? {} : { snapshot }) }
+  const { snapshot, format, dataFile } = plan
+  const dataFileNamed = dataFile !== undefined
+  const options = { format, dataFileNamed, ...(snapshot === undefined ? {} : { snapshot }) }
   try {
     const description = await describe(source, format)
     return {

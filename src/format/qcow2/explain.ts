@@ -4,7 +4,7 @@ import type { Explanation, Step } from '../explanation.ts'
 import type { Run } from './clusters.ts'
 import { hostOffset } from './descriptor.ts'
 import { type Geometry, geometryOf } from './geometry.ts'
-import { refuseUnknownFeatures } from './features.ts'
+import { refuseUnknownFeatures, withoutDataFile } from './features.ts'
 import { type Qcow2Head, readHead } from './head.ts'
 import { entriesOf } from './entries.ts'
 import { diskOf } from './snapshots.ts'
@@ -14,10 +14,11 @@ import type { L1Place } from './tables.ts'
 export async function explainQcow2(
   source: BlockSource,
   offset: number,
-  { snapshot }: { readonly snapshot?: string },
+  { snapshot, dataFileNamed }: { readonly snapshot?: string; readonly dataFileNamed?: boolean },
 ): Promise<Explanation> {
   const head = await readHead(source)
   refuseUnknownFeatures(head.header, head.extensions.features)
+  if (dataFileNamed && !head.features.dataFile) throw withoutDataFile()
   const geometry = geometryOf(head.header)
   const { l1, size } = await diskOf(source, head.header, snapshot)
   const { clusterBytes } = geometry

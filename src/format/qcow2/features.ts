@@ -1,4 +1,4 @@
-import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
+import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
 import type { FeatureName } from './extensions.ts'
 import type { Header } from './header.ts'
 
@@ -80,4 +80,11 @@ export function compressionOf(header: Header): Compression {
       where: { offset: 104, compression_type, bit: Number(bit) },
     })
   return compression_type === 0 ? 'zlib' : 'zstd'
+}
+
+/** The user has named one. */
+export function withoutDataFile(): UsageError {
+  return new UsageError('the image has no external data file', {
+    advice: 'leave --data-file out, or look whether this is the right image',
+  })
 }

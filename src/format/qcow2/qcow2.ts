@@ -1,5 +1,5 @@
 import type { BlockSource } from '../../block/source.ts'
-import { ImageInvalid, ImageUnsupported, UsageError } from '../../errors.ts'
+import { ImageInvalid, ImageUnsupported } from '../../errors.ts'
 import { type Tell, cutOff } from '../cut-off.ts'
 import type { Format } from '../format.ts'
 import { checkQcow2 } from './check/check.ts'
@@ -7,7 +7,7 @@ import type { ClusterSource, Passphrase } from './crypto/unlock.ts'
 import { describeQcow2 } from './describe.ts'
 import { entriesOf } from './entries.ts'
 import { explainQcow2 } from './explain.ts'
-import { compressionOf, refuseUnknownFeatures } from './features.ts'
+import { compressionOf, refuseUnknownFeatures, withoutDataFile } from './features.ts'
 import { geometryOf } from './geometry.ts'
 import { type Qcow2Head, readHead } from './head.ts'
 import { Qcow2Layout } from './layout.ts'
@@ -93,12 +93,6 @@ function refuse({ header, features, extensions }: Qcow2Head, options: Qcow2Optio
       where: { offset: 88 },
     })
   if (options.dataFileNamed && !features.dataFile) throw withoutDataFile()
-}
-
-function withoutDataFile(): UsageError {
-  return new UsageError('the image has no external data file', {
-    advice: 'leave --data-file out, or look whether this is the right image',
-  })
 }
 
 /** What deciphers is loaded only for images that are encrypted: OpenSSL takes its time. */

@@ -22,6 +22,8 @@ export class Tables {
   readonly #geometry: Geometry
   readonly #l1: DataView
   readonly #slices: ByteCache<DataView>
+  /** Where the source should go on to reach the L1 table. */
+  #missing: number | undefined
 
   private constructor(source: BlockSource, geometry: Geometry, l1: Uint8Array, tableBytes: number) {
     this.#source = source
@@ -42,6 +44,8 @@ export class Tables {
     const held = Math.min(needed, Math.ceil(Math.max(0, source.size - place.offset) / 8))
     const l1 = await readClamped(source, place.offset, held * 8)
     const tables = new Tables(source, geometry, l1, tableBytes)
+    // One without entries need not be there: it may be all that comes behind the end.
+    if (source.size < place.offset) tables.#missing = source.size
     tables.#prefetch()
     return tables
   }
@@ -50,8 +54,9 @@ export class Tables {
     return this.#geometry.clusterBytes
   }
 
-  /** Where the first table should be that lies past the end of the source. */
+  /** Where the source should go on, for the L1 table or the first L2 table that lies past its end. */
   missing(): number | undefined {
+    if (this.#missing !== undefined) return this.#missing
     for (let at = 0; at < this.#l1.byteLength; at += 8) {
       const place = hostOffset(this.#l1.getUint32(at), this.#l1.getUint32(at + 4))
       if (place >= this.#source.size) return place

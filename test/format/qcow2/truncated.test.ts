@@ -55,6 +55,20 @@ t.test('a compressed cluster that is missing in part is refused with advice', as
   await t.rejects(readAll(image), { message: /not sound zlib/, advice: /copied whole/ })
 })
 
+t.test('that the L1 table is missing is said at once', async (t) => {
+  const whole = await qemu.bytes('plain')
+  const l1 = Number(whole.readBigUInt64BE(40))
+  const flaws: string[] = []
+  const open = (bytes: Uint8Array) =>
+    openImage(new BytesSource(bytes), { tell: (flaw) => flaws.push(flaw.line) })
+  {
+    await using _image = await open(whole.subarray(0, l1 - 1))
+    t.match(flaws, [new RegExp(`^clusters of the image lie behind .*offset ${l1 - 1}`)])
+  }
+  await using _image = await open(whole.subarray(0, l1))
+  t.equal(flaws.length, 1, 'an empty image may end before it')
+})
+
 t.test('that tables are missing is said at once', async (t) => {
   const whole = await qemu.bytes('plain')
   const l1 = Number(whole.readBigUInt64BE(40))
@@ -62,7 +76,7 @@ t.test('that tables are missing is said at once', async (t) => {
   const flaws: string[] = []
   const cut = new BytesSource(whole.subarray(0, l2))
   await using image = await openImage(cut, { tell: (flaw) => flaws.push(flaw.line) })
-  t.match(flaws, [new RegExp(`^the file ends before .*offset ${l2}`)])
+  t.match(flaws, [new RegExp(`^clusters of the image lie behind .*offset ${l2}`)])
   await readAll(image)
   t.equal(flaws.length, 1)
 })
@@ -86,7 +100,7 @@ t.test('that clusters are missing is said once, when one is read', async (t) => 
     await readAll(image)
   }
   t.strictSame(flaws, [
-    `the file ends before clusters of the image, which read as zeroes (offset ${end}); look whether the file was copied whole`,
+    `clusters of the image lie behind the end of their file, and read as zeroes (offset ${end}); look whether the file was copied whole`,
   ])
 })
 
