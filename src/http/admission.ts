@@ -178,9 +178,9 @@ function sameEtag(one: Opened, other: Opened): boolean {
 async function digestsOf({ route, source, headers }: Copy): Promise<Digests> {
   const sent = reprDigests(headers)
   if (sent.has('sha-256')) return sent
-  // What is older than the file is about the version before it.
-  const isOlder = (writtenMs: number) => writtenMs < modifiedMs(headers)
-  return new Map([...sent, ...(await besides(route, source, (ms) => !isOlder(ms)))])
+  // What is older than the file is about the version before it; who says no times is taken at his word.
+  const counts = (writtenMs: number) => !(writtenMs < modifiedMs(headers))
+  return new Map([...sent, ...(await besides(route, source, counts))])
 }
 
 /** Where redirects led, or else beside the URL itself: that may lead to another version by now. */
